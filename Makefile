@@ -1,0 +1,60 @@
+# secp2psip: every way to build, run and check the project, behind one door.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+# a Python that the pjsua2 wheel exists for; PYTHON=/path/to/python3.12 chooses another
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+
+.PHONY: help setup demo test check lint format types arch unit integration clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it (Python 3.11 or 3.12, x86-64 Linux, the package index)
+
+$(STAMP): pyproject.toml requirements/pinned.txt
+	@test -n "$(PYTHON)" || { echo "secp2psip needs Python 3.11 or 3.12, and none is on the PATH: install python3.11, or say make PYTHON=/path/to/it" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import platform, sys; sys.exit(sys.platform != "linux" or platform.machine() != "x86_64")' || { echo "secp2psip needs Linux on x86-64: the pjsua2 wheel exists for nothing else" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON) ..."
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/pinned.txt \
+		|| { echo "the pjsua2 wheel could not be installed: is the package index reachable?" >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[dev]' \
+		|| { echo "the packages could not be installed: is the package index reachable?" >&2; exit 1; }
+	@touch $@
+
+demo: setup ## eight nodes, two phones, three calls: the whole path with its proofs (ARGS="--threshold 4 --pieces 10")
+	@$(PY) -m tests.demo $(ARGS)
+
+test: setup ## everything that needs no root: unit and integration tests, a real call with audio among them
+	@$(PY) -m pytest tests $(ARGS)
+
+unit: setup ## the tests without sockets or clocks
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+integration: setup ## the tests on loopback: real sockets, processes and audio
+	@$(PY) -m pytest tests/integration $(ARGS)
+
+lint: setup ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: setup ## ruff: write the format
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+types: setup ## mypy, strict
+	@$(PY) -m mypy
+
+arch: setup ## adapter -> overlay <- bootstrap, and pure rooms do no I/O
+	@$(VENV)/bin/lint-imports --no-cache
+
+check: lint types arch unit integration ## all of the above
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
