@@ -1,7 +1,7 @@
 """The one family of errors: "our caller is wrong" apart from "the other side is wrong".  I/O: none.
 
-Hostile bytes raise RemoteError and nothing else; the shell catches it once, counts it and answers or drops. Texts are one
-sentence in lower case without a period and never hold a secret.
+Hostile bytes raise RemoteError and nothing else; the shell catches it once, counts it and answers or drops. Texts are
+one sentence in lower case without a period and never hold a secret.
 """
 
 from __future__ import annotations
