@@ -6,6 +6,7 @@ Plain integers under 2**521 - 1 are enough: decoding 13 pieces takes a milliseco
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 PRIME: Final = 2**521 - 1
 """The Mersenne prime just above the 512 bits of a key bundle."""
+
+MAX_INVERSES: Final = 256
+"""Inverses remembered."""
 
 Polynomial = list[int]
 
@@ -23,6 +27,12 @@ def trim(coefficients: Sequence[int]) -> Polynomial:
     while result and result[-1] == 0:
         result.pop()
     return result
+
+
+@lru_cache(maxsize=MAX_INVERSES)
+def inverse(value: int) -> int:
+    """Return 1 / value; remembered, since the differences of piece indices come back again and again."""
+    return pow(value, -1, PRIME)
 
 
 def evaluate(f: Sequence[int], x: int) -> int:
@@ -56,9 +66,9 @@ def divide(f: Sequence[int], g: Sequence[int]) -> tuple[Polynomial, Polynomial]:
     """Return quotient and remainder of f by g; g must not be zero."""
     remainder = list(f)
     quotient = [0] * max(0, len(f) - len(g) + 1)
-    inverse = pow(g[-1], -1, PRIME)
+    leading = inverse(g[-1])
     for shift in range(len(f) - len(g), -1, -1):
-        factor = remainder[shift + len(g) - 1] * inverse % PRIME
+        factor = remainder[shift + len(g) - 1] * leading % PRIME
         quotient[shift] = factor
         for i, coefficient in enumerate(g):
             remainder[shift + i] = (remainder[shift + i] - factor * coefficient) % PRIME
@@ -71,7 +81,7 @@ def interpolate(points: Mapping[int, int]) -> Polynomial:
     slopes = [points[x] for x in xs]
     for level in range(1, len(xs)):
         for i in range(len(xs) - 1, level - 1, -1):
-            slopes[i] = (slopes[i] - slopes[i - 1]) * pow(xs[i] - xs[i - level], -1, PRIME) % PRIME
+            slopes[i] = (slopes[i] - slopes[i - 1]) * inverse(xs[i] - xs[i - level]) % PRIME
     result: Polynomial = []
     for x, slope in zip(reversed(xs), reversed(slopes), strict=True):
         # Horner's rule over the nodes: result * (X - x) + slope
