@@ -1,0 +1,226 @@
+"""The adapter's side of a registration: one TCP dialog with the bootstrap server.  I/O: tcp.
+
+    connect -> CHALLENGE -> check the server's key, sign -> SECP2PSIP REGISTER -> SECP2PSIP REGISTERED -> check it all
+
+Where the overlay key is known already (`overlay_pin`) another key is refused before a byte is sent. Otherwise it is
+taken at first sight, and the caller pins it from then on: `Enrolment.overlay_bundle.thumbprint()`. A server that is
+busy is asked again until the time is up. [paper §II.B]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from adapter.enrolled import Enrolment, check_registered
+from overlay.errors import RemoteError
+from overlay.trust.identity import KeyBundle
+from overlay.trust.records import DealingCertificate
+from overlay.wire.codec import MAX_LINE_BYTES, decode_line
+from overlay.wire.envelope import open_challenge, open_error, open_registered, seal_register, verify_error
+from overlay.wire.messages import Register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overlay.trust.identity import PrivateBundle, SigningKey
+    from overlay.trust.records import LookupRecord
+    from overlay.wire.messages import Challenge
+
+    Trace = Callable[[str, dict[str, object]], None]
+
+__all__ = ["Enrolment", "EnrolmentFailed", "EnrolmentRefused", "enrol"]
+
+ENROLMENT_TIMEOUT_S: Final = 20.0
+"""For the whole of it: the server stores n pieces on the ring before it answers."""
+BUSY_RETRY_S: Final = (0.2, 1.0)
+"""Between these two bounds lies the random pause after a busy server's answer."""
+CLOCK_SKEW_S: Final = 300
+"""Two clocks further apart than this are named in an error that they may have caused."""
+
+_HINTS: Final = {
+    "taken": "choose another name, or start with the state directory that registered it (--state DIR)",
+    "policy": "ask whoever runs the bootstrap server",
+    "busy": "try again in a minute",
+    "unverified": "is that the bootstrap server that was meant?",
+    "internal": "see what the bootstrap server says with --trace",
+}
+
+
+class EnrolmentRefused(RemoteError):  # noqa: N818 - says what happened; "refused" is the wire's own word
+    """The bootstrap server said no, and why."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(f"the bootstrap server refused: {reason}")
+        self.code = code
+        """One of the wire's error codes, "taken" among them."""
+        self.reason = reason
+        self.hint = _HINTS.get(code, "")
+
+
+class EnrolmentFailed(RemoteError):  # noqa: N818 - says what happened, beside its sibling
+    """There was no answer that could be believed."""
+
+    code = "enrolment_failed"
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+async def enrol(
+    address: tuple[str, int],
+    *,
+    aor: str,
+    user: PrivateBundle,
+    node_key: SigningKey,
+    record: Callable[[], LookupRecord],
+    overlay_pin: bytes | None = None,
+    code: str = "",
+    trace: Trace = lambda _step, _detail: None,
+    clock: Callable[[], float] = time.time,
+    timeout_s: float = ENROLMENT_TIMEOUT_S,
+) -> Enrolment:
+    """Register `aor` with the bootstrap server at `address` and return what it gave, checked.
+
+    `record` makes the lookup record to go with it; `overlay_pin` is the thumbprint (16 bytes) of the only overlay key
+    to talk to; `trace` hears of CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
+    Raises EnrolmentRefused when the server says no, EnrolmentFailed for everything else that the other side does wrong.
+    """
+    where = f"{address[0]}:{address[1]}"
+    dialog = _Dialog(
+        aor=aor, user=user, node_key=node_key, record=record, pin=overlay_pin, code=code, trace=trace, clock=clock
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    return await dialog.run(address)
+                except EnrolmentRefused as refusal:
+                    if refusal.code != "busy":
+                        raise
+                    dialog.last_refusal = refusal
+                await asyncio.sleep(random.uniform(*BUSY_RETRY_S))  # noqa: S311 - spreads retries, hides nothing
+    except TimeoutError:
+        if dialog.last_refusal is not None:
+            raise dialog.last_refusal from None
+        raise EnrolmentFailed(
+            f"the bootstrap server at {where} did not answer within {timeout_s:.0f} s", "is it running, and reachable?"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnrolmentFailed(
+            f"no bootstrap server at {where}: {reason.lower()}",
+            "start it with secp2psip-bootstrap, or check --bootstrap",
+        ) from None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Dialog:
+    """What is said in one enrolment, on as many connections as a busy server makes necessary."""
+
+    aor: str
+    user: PrivateBundle
+    node_key: SigningKey
+    record: Callable[[], LookupRecord]
+    pin: bytes | None
+    code: str = field(repr=False)
+    trace: Trace
+    clock: Callable[[], float]
+    last_refusal: EnrolmentRefused | None = None
+
+    async def run(self, address: tuple[str, int]) -> Enrolment:
+        reader, writer = await asyncio.open_connection(*address, limit=MAX_LINE_BYTES)
+        try:
+            return await self._talk(reader, writer)
+        except (EnrolmentRefused, EnrolmentFailed):
+            raise
+        except RemoteError as error:
+            raise EnrolmentFailed(f"the bootstrap server's answer does not hold: {error}") from None
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Enrolment:
+        line = await _read_line(reader)
+        if decode_line(line).method == "ERROR":
+            # no challenge yet, so no key to check it with: it can only make us give up, as silence could
+            error = open_error(line)
+            raise EnrolmentRefused(error.code, error.reason)
+        challenge = open_challenge(line)
+        server = KeyBundle.decode(challenge.bundle)
+        certificate = self._check_challenge(challenge, server)
+        request = self._request(challenge, server)
+        writer.write(seal_register(request, self.user, server))
+        await writer.drain()
+        self.trace("SECP2PSIP REGISTER", {"aor": self.aor, "thumbprint": self.user.public.thumbprint().hex()})
+        line = await _read_line(reader)
+        if decode_line(line).method == "ERROR":
+            error = verify_error(line, server)
+            if error.about != challenge.nonce:
+                raise RemoteError("a refusal of something else")
+            raise EnrolmentRefused(error.code, error.reason)
+        registered = open_registered(line, self.user, server)
+        enrolment = check_registered(
+            registered, challenge=challenge, request=request, certificate=certificate, now=self.clock()
+        )
+        self.trace(
+            "SECP2PSIP REGISTERED",
+            {
+                "generation": enrolment.generation,
+                "pieces": len(enrolment.pieces),
+                "k": certificate.k,
+                "n": certificate.n,
+                "node": enrolment.credential.node_id.hex(),
+                "nodes": [f"{node.host}:{node.port}" for node in enrolment.nodes],
+            },
+        )
+        return enrolment
+
+    def _check_challenge(self, challenge: Challenge, server: KeyBundle) -> DealingCertificate:
+        """Return the server's dealing certificate; its signature on the CHALLENGE itself is checked already."""
+        thumbprint = server.thumbprint()
+        skew_s = self.clock() - challenge.time
+        self.trace(
+            "CHALLENGE", {"overlay": challenge.overlay, "fingerprint": thumbprint.hex(), "skew_s": round(skew_s, 1)}
+        )
+        if self.pin is not None and thumbprint != self.pin:
+            raise EnrolmentFailed(
+                f"that bootstrap server has key {thumbprint.hex()}, not the known {self.pin.hex()}",
+                "another server took its place, or --bootstrap names another overlay: nothing was sent to it",
+            )
+        certificate = DealingCertificate.decode(challenge.dealing)
+        try:
+            certificate.verify(server.ed25519, overlay=challenge.overlay, now=self.clock())
+        except RemoteError as error:
+            hint = f"the clocks are {abs(skew_s):.0f} s apart: set them" if abs(skew_s) > CLOCK_SKEW_S else ""
+            raise EnrolmentFailed(f"the bootstrap server's challenge does not hold: {error}", hint) from None
+        return certificate
+
+    def _request(self, challenge: Challenge, server: KeyBundle) -> Register:
+        """Make the REGISTER for this very challenge, with the node's signature inside."""
+        return Register.issue(
+            self.node_key,
+            aor=self.aor,
+            bundle=self.user.public.encode(),
+            record=self.record().encode(),
+            nonce=challenge.nonce,
+            bootstrap=server.thumbprint(),
+            overlay=challenge.overlay,
+            code=self.code,
+        )
+
+
+async def _read_line(reader: asyncio.StreamReader) -> bytes:
+    """Read one line of the server; RemoteError when it closes without one or says more than a line may hold."""
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError:
+        raise EnrolmentFailed("the bootstrap server closed the connection", "see what it says with --trace") from None
+    except asyncio.LimitOverrunError:
+        raise RemoteError(f"a line of more than {MAX_LINE_BYTES} bytes") from None
