@@ -1,0 +1,262 @@
+"""One call inside PJSIP.  I/O: by PJSIP.  Run by the child process alone.
+
+Rules, each learnt from an abort of the whole process: the object that getInfo() returns is kept while its members are
+read; nothing is hung up or destroyed inside a callback (`tick` and `destroy` run in the loop); a call is destroyed
+right after its DISCONNECTED, since its destructor would later hang up whatever call had got the same number; of a 302
+one Contact is tried and a second redirect is the end. What a callback raises, SWIG prints and forgets: `_guarded` ends
+the call instead.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import pjsua2 as pj
+
+from adapter.softphone import checks, events
+from adapter.softphone.media import CallAudio
+from adapter.softphone.message import clip
+from adapter.softphone.patience import Patience, SoundWatch
+from adapter.softphone.tally import Tally
+from overlay.errors import RemoteError
+
+COUNT_EVERY_S: Final = 1.0
+"""How often the received packets are counted."""
+BYE_GRACE_S: Final = 2.0
+"""How long a call that we hung up may take to say that it is over, before it is destroyed anyway."""
+TRYING: Final = 100
+OK: Final = 200
+REQUEST_TERMINATED: Final = 487
+UNREACHABLE_CODES: Final = frozenset({408, 502, 503, 504})
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+
+
+def _guarded(callback: Callback) -> Callback:
+    """End the call where its callback raises."""
+
+    @functools.wraps(callback)
+    def guarded(self: "LiveCall", prm: Any) -> Any:
+        try:
+            return callback(self, prm)
+        except Exception as flaw:  # noqa: BLE001  the other side of this frame is C++, nothing may pass
+            self.doom("internal", f"{type(flaw).__name__} in {callback.__name__}: {flaw}")
+            return pj.PJSIP_REDIRECT_STOP  # the one callback with a result that matters
+
+    return guarded  # type: ignore[return-value]
+
+
+class LiveCall(pj.Call):
+    """A call, ours or another's, from its INVITE to Ended."""
+
+    def __init__(
+        self,
+        account: pj.Account,
+        *,
+        emit: Callable[[events.Event], None],
+        audio: CallAudio,
+        own_host: str,
+        forbidden: frozenset[str],
+        incoming_id: int = pj.PJSUA_INVALID_ID,
+    ) -> None:
+        """Make the object; `dial` or an incoming INVITE's id gives it life."""
+        super().__init__(account, incoming_id)
+        now = time.monotonic()
+        self._emit = emit
+        self._audio = audio
+        self._own_host = own_host
+        self._forbidden = forbidden
+        self._outgoing = incoming_id == pj.PJSUA_INVALID_ID
+        self._target = ""
+        self._redirects = 0
+        self._patience: Patience | None = None if self._outgoing else Patience.ringing(now)
+        self._sound: SoundWatch | None = None
+        self._born_at = now
+        self._established_at: float | None = None
+        self._count_at = 0.0
+        self._doom: tuple[str, str] | None = None
+        self._hung_up_at: float | None = None
+        self._disconnected: tuple[float, int, str] | None = None
+        self._tally = Tally()
+        self._dead = False
+
+    # ------------------------------------------------------------------ what the switchboard asks
+
+    def dial(self, target: checks.Target) -> None:
+        """Send the INVITE; raises pj.Error where PJSIP cannot."""
+        self._target = target.address
+        self._patience = Patience.invited(self._target, time.monotonic())
+        self.makeCall(target.uri, _parameters())
+
+    def respond(self, status: int) -> None:
+        """Answer the INVITE that we got with 180, 200 or a refusal; raises pj.Error where it is gone."""
+        self.answer(_parameters(status))
+
+    def remote_uri(self) -> str:
+        """Give the URI of the other side as PJSIP prints it."""
+        info = self.getInfo()  # kept: its members die with it
+        return info.remoteUri
+
+    def doom(self, cause: str, reason: str) -> None:
+        """Have the call hung up by the next tick; the first reason stays."""
+        if self._doom is None:
+            self._doom = (cause, clip(reason))
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether `destroy` is due."""
+        overdue = self._hung_up_at is not None and now - self._hung_up_at > BYE_GRACE_S
+        return self._disconnected is not None or overdue
+
+    def tick(self, now: float) -> None:
+        """Look at the clocks, and hang up where it is due."""
+        if self._disconnected is not None or self._hung_up_at is not None:
+            return
+        if self._sound is not None:
+            self._listen(self._sound, now)
+        elif self._patience is not None and (lost := self._patience.run_out(now)) is not None:
+            self.doom(*lost)
+        if self._doom is not None:
+            self._hung_up_at = now
+            try:
+                self.hangup(_parameters())
+            except pj.Error:
+                self._disconnected = (now, 0, "")  # PJSIP knows no such call any more
+
+    def destroy(self) -> events.Ended:
+        """Free everything PJSIP holds for the call, and tell how it went: the recording is complete now."""
+        if not self._dead:
+            self._dead = True
+            self._audio.close()
+            self.__swig_destroy__(self)
+        now = time.monotonic()
+        at, status, phrase = self._disconnected or (now, 0, "")
+        established = self._established_at is not None
+        cause, reason = self._doom or self._their_doing(status, phrase)
+        if established:
+            status = OK
+        elif self._doom is not None:
+            status = 408 if cause == "unreachable" else REQUEST_TERMINATED
+        return events.Ended(
+            at=now,
+            status=status,
+            reason=reason,
+            cause=cause,
+            established=established,
+            duration_s=round(at - self._established_at, 3) if self._established_at is not None else 0.0,
+            **self._tally.fields(),
+        )
+
+    # ------------------------------------------------------------------ what PJSIP tells
+
+    @_guarded
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802  PJSIP's name
+        """Note provisional answers to our INVITE: 100 does not change the call's state, so they are seen here alone."""
+        transaction = prm.e.body.tsxState.tsx
+        status = transaction.statusCode
+        if not self._outgoing or transaction.method != "INVITE" or not TRYING <= status < OK:
+            return
+        now = time.monotonic()
+        if status == TRYING:
+            self._patience = Patience.proceeding(self._target, now)
+            self._emit(events.Trying(at=now))
+        else:
+            self._patience = Patience.ringing(now)
+            self._emit(events.Ringing(at=now, status=status))
+
+    @_guarded
+    def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:  # noqa: N802  PJSIP's name
+        """Judge a 302; without this method PJSIP follows none."""
+        self._redirects += 1
+        if self._redirects > 1:
+            self.doom("redirect refused", "a second redirect, or a second Contact, is not followed")
+            return pj.PJSIP_REDIRECT_STOP
+        try:
+            target = checks.choose(
+                prm.e.body.tsxState.src.rdata.wholeMsg,
+                selected=prm.targetUri,
+                forbidden=self._forbidden,
+                own_host=self._own_host,
+            )
+        except RemoteError as flaw:
+            self.doom("redirect refused", str(flaw))
+            return pj.PJSIP_REDIRECT_STOP
+        now = time.monotonic()
+        self._target = target.address
+        self._patience = Patience.invited(self._target, now)
+        self._emit(events.Redirected(at=now, contact=target.uri))
+        return pj.PJSIP_REDIRECT_ACCEPT_REPLACE
+
+    @_guarded
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: ARG002, N802  PJSIP's name
+        """Join files and stream; fires again after early media and hold."""
+        info = self.getInfo()  # kept: its members die with it
+        for index, medium in enumerate(info.media):
+            if medium.type == pj.PJMEDIA_TYPE_AUDIO and medium.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
+                self._audio.attach(self.getAudioMedia(index))
+                return
+
+    @_guarded
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  PJSIP's name
+        """Take the figures: the last moment they can be had, also after the other side's BYE and before a re-INVITE."""
+        self._tally.add(self.getStreamStat(prm.streamIdx), self.getMedTransportInfo(prm.streamIdx).srcRtpName)
+
+    @_guarded
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: ARG002, N802  PJSIP's name
+        """Follow the call to CONFIRMED and DISCONNECTED."""
+        info = self.getInfo()
+        now = time.monotonic()
+        if info.state == pj.PJSIP_INV_STATE_CONFIRMED and self._established_at is None:
+            self._established_at = now
+            self._patience = None
+            self._sound = SoundWatch(now)
+            self._emit(self._established(info.remoteUri, now))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self._disconnected = (now, info.lastStatusCode, clip(info.lastReason))
+
+    # ------------------------------------------------------------------ inside
+
+    def _established(self, remote_uri: str, now: float) -> events.Established:
+        media_remote = codec = ""
+        try:
+            stream = self.getStreamInfo(0)
+            media_remote, codec = stream.remoteRtpAddress, stream.codecName
+        except pj.Error:
+            self.doom("no media", "the other side offers no sound")
+        return events.Established(
+            at=now,
+            status=OK,
+            remote_uri=clip(remote_uri),
+            media_remote=clip(media_remote),
+            codec=clip(codec),
+            outgoing=self._outgoing,
+            setup_ms=round((now - self._born_at) * 1000, 1),
+        )
+
+    def _listen(self, sound: SoundWatch, now: float) -> None:
+        if now - self._count_at < COUNT_EVERY_S:
+            return
+        self._count_at = now
+        with contextlib.suppress(pj.Error):  # no stream just now, as between two offers: counts as silence
+            sound.count(self.getStreamStat(0).rtcp.rxStat.pkt, now)
+        if (silence_s := sound.warning(now)) is not None:
+            self._emit(events.AudioLost(at=now, seconds=round(silence_s, 1)))
+        if (reason := sound.run_out(now)) is not None:
+            self.doom("no sound", reason)
+
+    def _their_doing(self, status: int, phrase: str) -> tuple[str, str]:
+        if self._established_at is not None:
+            return "hung up there", "the other side hung up"
+        if not self._outgoing:
+            return "hung up there", "the caller gave up"
+        cause = "unreachable" if status in UNREACHABLE_CODES else "refused"
+        return cause, clip(f"{status} {phrase}")
+
+
+def _parameters(status: int = 0) -> pj.CallOpParam:
+    parameters = pj.CallOpParam(True)  # noqa: FBT003  SWIG takes no keyword: default call setting
+    parameters.statusCode = status
+    parameters.opt.audioCount = 1
+    parameters.opt.videoCount = 0
+    return parameters

@@ -1,0 +1,74 @@
+"""What the softphone asks of its child process.
+
+I/O: none.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.softphone.message import Message
+
+CODECS: Final = ("G722", "PCMU", "PCMA")
+"""Best first. Speex is off: it distorts; iLBC, GSM and L16 have no use here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Message):
+    """What the parent asks of the child."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open(Command):
+    """Start the user agent; answered by Opened or Failed."""
+
+    host: str
+    """IPv4 address that SIP and RTP bind to; ports are ephemeral."""
+    user: str
+    """User part of our own address `sip:user@host`."""
+    registrar: str = ""
+    """`host:port` of the adapter (UDP), or empty: no registration."""
+    play: str = ""
+    """WAV file (mono, 16-bit PCM) that the other side hears; empty: silence."""
+    loop: bool = True
+    """Play the file again and again; False: once, silence after it."""
+    record: str = ""
+    """WAV file that takes what the other side says, 16 kHz; each call writes it anew; empty: none."""
+    auto_answer: bool = False
+    """Answer an incoming call at once."""
+    codecs: tuple[str, ...] = CODECS
+    """Codec names, best first; every other codec is off."""
+    forbidden: tuple[str, ...] = ()
+    """`host:port` that a 302 must never send us to: our own adapter (the registrar always is one)."""
+    log: str = ""
+    """File for PJSIP's own log at level 4, or empty: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Register(Command):
+    """Send a REGISTER; answered by Registered, or by Failed where none could be sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Command):
+    """Place a call; Done once the INVITE left, Failed where it could not."""
+
+    uri: str
+    """SIP URI, mostly `sip:bob@ADAPTER:PORT`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Command):
+    """Answer the incoming call; Done or Failed."""
+
+    status: int = 200
+    """200 takes the call; 486 and 603 refuse it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUp(Command):
+    """End the call there is, in whatever state; always Done, Ended follows where there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close(Command):
+    """Hang up, unregister, exit; the child's end of the channel closes."""

@@ -1,0 +1,160 @@
+"""What the softphone's child process tells: the life of a registration and of a call.
+
+I/O: none. Times are seconds of CLOCK_MONOTONIC, which all processes of a host share.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.softphone.message import Message
+from overlay.errors import LocalError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Message):
+    """What the child tells the parent."""
+
+    at: float
+    """When, in seconds of CLOCK_MONOTONIC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened(Event):
+    """The user agent runs."""
+
+    address: str
+    """`host:port` of its SIP socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Event):
+    """The command was carried out."""
+
+    about: str
+    """Kind of the command, such as `call`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """The command could not be carried out."""
+
+    about: str
+    """Kind of the command."""
+    reason: str
+    """Why, in plain words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered(Event):
+    """The registrar answered a REGISTER, ours or a refresh; 200 is good, 408 means no answer."""
+
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trying(Event):
+    """100 came: the first from the adapter, one after Redirected from the other phone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ringing(Event):
+    """The other phone rings (180, 182, 183)."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirected(Event):
+    """A 302 came, passed the checks, and the next INVITE goes to its Contact."""
+
+    contact: str
+    """The Contact's URI as it stood in the 302."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming(Event):
+    """Somebody calls and no other call is up."""
+
+    remote_uri: str
+    """The From header's URI: unproven."""
+    request_uri: str
+    """What the INVITE asked for, parameters and all (the announcement token rides there)."""
+    source: str
+    """`host:port` that the INVITE came from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Established(Event):
+    """200 and ACK passed, media runs."""
+
+    status: int
+    """200."""
+    remote_uri: str
+    media_remote: str
+    """`host:port` that our RTP goes to, by the SDP; empty where the SDP gave no audio."""
+    codec: str
+    """Such as `G722`."""
+    outgoing: bool
+    setup_ms: float
+    """From the INVITE (sent or received) to here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioLost(Event):
+    """Nothing was received for this long; SoundWatch hangs up later unless sound comes back."""
+
+    seconds: float
+
+
+CAUSES: Final = (
+    "hung up here",
+    "hung up there",
+    "refused",
+    "unreachable",
+    "not answered",
+    "redirect refused",
+    "no sound",
+    "no media",
+    "internal",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Event):
+    """The call is over and its recording is complete on disk."""
+
+    status: int
+    """Last SIP status: 200 of a call that was up, the refusal's of one that was not, 487 given up, 408 no answer."""
+    reason: str
+    """Plain words: our own reason where we ended it, else the other side's reason phrase."""
+    cause: str
+    """One of CAUSES, for programs."""
+    established: bool
+    duration_s: float
+    """From Established to the end; 0.0 for a call that never was."""
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    """RTP packets that the sequence numbers say should have come."""
+    jitter_ms: float = 0.0
+    """Mean, of what we received."""
+    rtt_ms: float = 0.0
+    """Mean by RTCP; 0.0 where none came (first report after about 5 s)."""
+    heard_from: str = ""
+    """`host:port` that RTP really came from."""
+
+    def __post_init__(self) -> None:
+        """Hold the cause to its list; LocalError otherwise."""
+        super(Ended, self).__post_init__()  # zero-argument super() does not work in a slotted dataclass
+        if self.cause not in CAUSES:
+            raise LocalError(f"no such cause: {self.cause!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildDied(Event):
+    """The child process is gone though nobody asked it to go; made by the parent, never on the wire."""
+
+    reason: str
+    in_call: bool = False
+    """A call was up or being set up: it is over, and no Ended comes for it."""

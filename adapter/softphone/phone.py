@@ -1,0 +1,321 @@
+"""The built-in phone as the rest of the adapter sees it: a supervised child process and a queue of events.
+
+I/O: a child process, JSON lines over a socketpair with it. PJSIP runs in the child (agent.py) and may die there at any
+time: ChildDied comes then, and `restart` brings the phone back. The child never outlives us: the end of the socketpair
+makes it hang up and exit, and `close` ends it by its process id where it does not.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final, Self
+
+from adapter.softphone import commands, events
+from adapter.softphone.message import MAX_LINE_BYTES, clip
+from adapter.softphone.protocol import decode_event, encode_line, kind_of
+from overlay.errors import LocalError, RemoteError
+
+MAX_EVENTS: Final = 1000
+"""Events that nobody has taken from the queue; a child that sends more is ended."""
+REPLY_S: Final = 10.0
+"""How long the child may take to answer a command; a registration has its own limit."""
+REGISTER_S: Final = 40.0
+"""A little more than the 32 s after which PJSIP itself reports 408."""
+EXIT_S: Final = 3.0
+"""How long the child may take to hang up and exit before it is killed."""
+MAX_STDERR_CHARS: Final = 2000
+"""The tail of the child's stderr that is kept for the reason of its death."""
+CALLS_BEFORE_RESTART: Final = 100
+"""PJSIP grows 25 to 50 KB a call; an idle child with that many behind it is replaced before the next one."""
+
+
+class PhoneError(RemoteError):
+    """The phone could not do what was asked: refused by the other side or by PJSIP."""
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        """Carry the SIP status, 0 where there is none."""
+        super().__init__(reason)
+        self.status = status
+
+
+class Softphone:
+    """One phone with one account and one call at a time; `events` holds whatever happens, in order."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[events.Event] = asyncio.Queue(MAX_EVENTS)
+        """Everything the child tells but plain replies; ChildDied is the last of a child."""
+        self.address = ""
+        """`host:port` of the phone's SIP socket, once started."""
+        self._plan: commands.Open | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._replies: dict[str, asyncio.Future[events.Event]] = {}
+        self._closing = False
+        self._registered = False
+        self._in_call = False
+        self._calls = 0
+
+    # ------------------------------------------------------------------ life
+
+    async def start(
+        self,
+        *,
+        host: str,
+        user: str,
+        registrar: str | None = None,
+        play: Path | None = None,
+        record: Path | None = None,
+        loop: bool = True,
+        auto_answer: bool = False,
+        codecs: tuple[str, ...] = commands.CODECS,
+        forbidden: tuple[str, ...] = (),
+        log: Path | None = None,
+    ) -> None:
+        """Start the child and its user agent; fields as in commands.Open. PhoneError where it does not come up."""
+        plan = commands.Open(
+            host=host,
+            user=user,
+            registrar=registrar or "",
+            play=_readable(play),
+            loop=loop,
+            record=_absolute(record),
+            auto_answer=auto_answer,
+            codecs=codecs,
+            forbidden=forbidden,
+            log=_absolute(log),
+        )
+        await self._spawn(plan)
+
+    async def register(self) -> events.Registered:
+        """Register at the registrar and wait for its answer; PhoneError with the status where it refuses."""
+        answer = await self._ask(commands.Register(), within_s=REGISTER_S)
+        if not isinstance(answer, events.Registered):
+            raise PhoneError("the phone answered something else")
+        if answer.status // 100 != 2:  # noqa: PLR2004  the class of success
+            raise PhoneError(f"the registration was refused: {answer.status} {answer.reason}", answer.status)
+        return answer
+
+    async def call(self, uri: str) -> None:
+        """Send an INVITE to the URI; how it goes on comes as events. PhoneError where it cannot be sent."""
+        if self._calls >= CALLS_BEFORE_RESTART and not self._in_call:
+            await self.restart()
+        await self._ask(commands.Call(uri=uri))
+
+    async def answer(self, status: int = 200) -> None:
+        """Take the incoming call, or refuse it with 486 or 603; PhoneError where there is none."""
+        await self._ask(commands.Answer(status=status))
+
+    async def hangup(self) -> None:
+        """End the call in whatever state; Ended follows where there was one."""
+        await self._ask(commands.HangUp())
+
+    async def restart(self) -> None:
+        """Replace the child, dead or alive, by a new one with the same options, registered again if it was."""
+        if self._plan is None:
+            raise LocalError("the phone was never started")
+        plan, registered = self._plan, self._registered
+        await self.close()
+        await self._spawn(plan)
+        if registered:
+            await self.register()
+
+    async def close(self) -> None:
+        """Hang up, unregister and end the child; may be called at any time, and again."""
+        self._closing = True
+        process, watching = self._process, self._watching
+        if process is None:
+            return
+        if self._writer is not None and not self._writer.is_closing():
+            with contextlib.suppress(OSError):
+                self._writer.write(encode_line(commands.Close()))
+        try:
+            if watching is not None:
+                await asyncio.wait({watching}, timeout=EXIT_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            if watching is not None:
+                await watching
+            self._process = self._watching = self._writer = None
+
+    @property
+    def is_running(self) -> bool:
+        """The child lives."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child, or None."""
+        return self._process.pid if self._process is not None else None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+    async def __aiter__(self) -> AsyncIterator[events.Event]:
+        """Give every event until the child is gone and all has been given."""
+        while not self.events.empty() or self._watching is not None:
+            if self.events.empty() and self._watching is not None:
+                if self._watching.done():
+                    return
+                coming = asyncio.create_task(self.events.get())
+                try:
+                    await asyncio.wait({coming, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not coming.done():
+                        coming.cancel()
+                if coming.done() and not coming.cancelled():
+                    yield coming.result()
+            else:
+                yield self.events.get_nowait()
+
+    # ------------------------------------------------------------------ the child
+
+    async def _spawn(self, plan: commands.Open) -> None:
+        if self._process is not None:
+            if self.is_running:
+                raise LocalError("the phone is started already")
+            await self.close()
+        self._plan = plan
+        self._closing = self._registered = self._in_call = False
+        self._calls = 0
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # nothing of the working directory is imported
+                    "-m",
+                    "adapter.softphone.agent",
+                    "--fd",
+                    str(theirs.fileno()),
+                    pass_fds=(theirs.fileno(),),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,  # Ctrl-C is for us; we hang up in order
+                )
+            except BaseException:
+                ours.close()
+                raise
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
+        self._watching = asyncio.create_task(self._watch(self._process, reader, self._writer))
+        try:
+            opened = await self._ask(plan)
+        except BaseException:
+            await self.close()
+            raise
+        if isinstance(opened, events.Opened):
+            self.address = opened.address
+
+    async def _ask(self, command: commands.Command, *, within_s: float = REPLY_S) -> events.Event:
+        """Send a command and wait for the event that answers it; PhoneError where that is Failed or never comes."""
+        about = kind_of(command)
+        if self._writer is None or not self.is_running:
+            raise PhoneError("the phone's process is not running")
+        if about in self._replies:
+            raise LocalError(f"the phone is already asked to {about}")
+        reply: asyncio.Future[events.Event] = asyncio.get_running_loop().create_future()
+        self._replies[about] = reply
+        try:
+            self._writer.write(encode_line(command))
+            answer = await asyncio.wait_for(reply, within_s)
+        except TimeoutError:
+            raise PhoneError(f"the phone's process does not answer to {about}") from None
+        finally:
+            del self._replies[about]
+        if isinstance(answer, events.Failed):
+            raise PhoneError(f"the phone cannot {about}: {answer.reason}")
+        return answer
+
+    async def _watch(
+        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Take the child's events until its end, and tell of that end where nobody asked for it."""
+        tail = asyncio.create_task(_tail(process.stderr))
+        flaw = ""
+        try:
+            while line := await reader.readline():
+                self._take(decode_event(line))
+        except (OSError, ValueError, RemoteError, asyncio.QueueFull) as broken:  # ValueError: a line over the limit
+            flaw = f"its channel is broken ({broken!r})"
+            process.kill()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        code = await process.wait()
+        last_words = await tail
+        reason = flaw or _cause_of_death(code, last_words)
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(PhoneError(f"the phone's process is gone: {reason}"))
+        if not self._closing:
+            died = events.ChildDied(at=time.monotonic(), reason=clip(reason), in_call=self._in_call)
+            if self.events.full():
+                self.events.get_nowait()
+            self.events.put_nowait(died)
+
+    def _take(self, event: events.Event) -> None:
+        match event:
+            case events.Done(about=about) | events.Failed(about=about):
+                self._reply(about, event)
+                return
+            case events.Opened():
+                self._reply("open", event)
+                return
+            case events.Registered():
+                self._registered = event.status // 100 == 2  # noqa: PLR2004  the class of success
+                self._reply("register", event)
+            case events.Incoming() | events.Trying():
+                self._in_call = True
+            case events.Ended():
+                self._in_call = False
+                self._calls += 1
+        self.events.put_nowait(event)
+
+    def _reply(self, about: str, event: events.Event) -> None:
+        reply = self._replies.get(about)
+        if reply is not None and not reply.done():
+            reply.set_result(event)
+        if about == "call" and isinstance(event, events.Done):
+            self._in_call = True
+
+
+async def _tail(stream: asyncio.StreamReader | None) -> str:
+    """Read the child's stderr to its end and keep the last of it."""
+    kept = ""
+    while stream is not None and (some := await stream.read(MAX_STDERR_CHARS)):
+        kept = (kept + some.decode(errors="replace"))[-MAX_STDERR_CHARS:]
+    return kept
+
+
+def _cause_of_death(code: int, last_words: str) -> str:
+    said = last_words.strip().splitlines()
+    last = f": {said[-1].strip()}" if said else ""
+    if code >= 0:
+        return f"the phone's process exited with code {code}{last}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"the phone's process was ended by {name}{last}"
+
+
+def _readable(path: Path | None) -> str:
+    if path is None:
+        return ""
+    if not path.is_file():
+        raise LocalError(f"there is no sound file {path}")
+    return _absolute(path)
+
+
+def _absolute(path: Path | None) -> str:
+    return str(path.absolute()) if path is not None else ""

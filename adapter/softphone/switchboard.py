@@ -1,0 +1,224 @@
+"""The child's middle: commands come in, PJSIP's calls are led, events go out.  I/O: by PJSIP.
+
+One call at a time: while one is up or being set up, another caller gets 486. Everything here runs on the loop's thread;
+what PJSIP's callbacks find due is done by the next `tick`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pjsua2 as pj
+
+from adapter.softphone import checks, commands, events
+from adapter.softphone.call import LiveCall
+from adapter.softphone.gate import LegGate
+from adapter.softphone.media import CallAudio
+from adapter.softphone.message import Message, clip
+from adapter.softphone.protocol import kind_of
+from adapter.softphone.useragent import UserAgent
+from overlay.errors import RemoteError
+
+MAX_LOOKS: Final = 50
+"""Looks at the sockets in one `poll`, so that the channel is read in between."""
+OK: Final = 200
+RINGING: Final = 180
+BUSY: Final = 486
+
+
+class Switchboard:
+    """One user agent and at most one call that counts; calls refused for it live on here until PJSIP let go of them."""
+
+    def __init__(self, emit: Callable[[events.Event], None]) -> None:
+        self._emit = emit
+        self._plan: commands.Open | None = None
+        self._agent: UserAgent | None = None
+        self._gate = LegGate()
+        self._call: LiveCall | None = None
+        self._refused: list[LiveCall] = []
+        self._waiting: commands.Call | None = None
+        self._registered = False
+        self._closing = False
+
+    @property
+    def is_busy(self) -> bool:
+        """A call is up, being set up or being let go."""
+        return self._call is not None or bool(self._refused) or self._waiting is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing of ours is left at any other host: no call, no registration."""
+        return not self.is_busy and not self._registered
+
+    def handle(self, command: commands.Command) -> None:
+        """Carry out a command, and say Done or Failed where no other event answers it."""
+        about = kind_of(command)
+        try:
+            self._handle(command)
+        except pj.Error as flaw:
+            self._fail(about, f"{flaw.reason} ({flaw.status})")
+        except (RemoteError, ValueError) as flaw:
+            self._fail(about, str(flaw))
+
+    def poll(self) -> bool:
+        """Let PJSIP work off what came in; tell whether there was anything."""
+        if self._agent is None:
+            return False
+        for count in range(MAX_LOOKS):
+            if self._gate.is_shut(time.monotonic()) or not self._agent.poll():
+                return count > 0
+        return True
+
+    def tick(self, now: float) -> None:
+        """Do what is due: place the call that waits, end what ran out of time, let go of what is over."""
+        if self._waiting is not None and not self._gate.is_shut(now):
+            waiting, self._waiting = self._waiting, None
+            self.handle(waiting)
+        for call in (*self._refused, *([self._call] if self._call else [])):
+            call.tick(now)
+        for call in [call for call in self._refused if call.is_over(now)]:
+            self._refused.remove(call)
+            call.destroy()
+        if self._call is not None and self._call.is_over(now):
+            call, self._call = self._call, None
+            self._emit(call.destroy())
+
+    def begin_close(self) -> None:
+        """Hang up and unregister; `is_settled` tells when that is through."""
+        self._closing = True
+        self._waiting = None
+        if self._call is not None:
+            self._call.doom("hung up here", "the phone was closed")
+        if self._agent is not None and self._registered:
+            try:
+                self._agent.account.setRegistration(False)
+            except pj.Error:
+                self._registered = False
+
+    def end_close(self) -> None:
+        """Destroy whatever is left, calls before PJSIP itself: the other order aborts the process."""
+        for call in self._refused:
+            call.destroy()
+        self._refused.clear()
+        if self._call is not None:
+            call, self._call = self._call, None
+            self._emit(call.destroy())
+        if self._agent is not None:
+            self._agent.close()
+
+    # ------------------------------------------------------------------ commands
+
+    def _handle(self, command: commands.Command) -> None:
+        match command:
+            case commands.Open():
+                self._open(command)
+            case _ if self._agent is None or self._plan is None:
+                raise RemoteError("the phone is not open")
+            case commands.Register():
+                if not self._plan.registrar:
+                    raise RemoteError("there is no registrar to register at")
+                self._agent.account.setRegistration(True)
+            case commands.Call():
+                self._dial(command, self._agent, self._plan)
+            case commands.Answer():
+                if self._call is None:
+                    raise RemoteError("nobody calls")
+                self._call.respond(command.status)
+                self._done(command)
+            case commands.HangUp():
+                self._hang_up()
+                self._done(command)
+            case _:
+                raise RemoteError("no such command")
+
+    def _open(self, plan: commands.Open) -> None:
+        if self._agent is not None:
+            raise RemoteError("the phone is open already")
+        self._agent = UserAgent(
+            plan,
+            on_incoming=self._incoming,
+            on_registration=self._registration,
+            on_rejected=lambda: self._gate.note(time.monotonic()),
+        )
+        self._plan = plan
+        self._emit(events.Opened(at=time.monotonic(), address=self._agent.address))
+
+    def _dial(self, command: commands.Call, agent: UserAgent, plan: commands.Open) -> None:
+        if self._call is not None or self._waiting is not None:
+            raise RemoteError("a call is up already")
+        now = time.monotonic()
+        if self._gate.is_shut(now):
+            self._waiting = command
+            return
+        target = checks.check_uri(command.uri)
+        self._gate.note(now)
+        call = self._make(agent, plan)
+        try:
+            call.dial(target)
+        except pj.Error:
+            call.destroy()
+            raise
+        self._call = call
+        self._done(command)
+
+    def _hang_up(self) -> None:
+        if self._waiting is not None:
+            self._waiting = None
+            self._fail("call", "hung up before it was placed")
+        if self._call is not None:
+            self._call.doom("hung up here", "hung up")
+
+    def _make(self, agent: UserAgent, plan: commands.Open, *, incoming_id: int = pj.PJSUA_INVALID_ID) -> LiveCall:
+        audio = CallAudio(silence=agent.silence(), play=plan.play, loop=plan.loop, record=plan.record)
+        return LiveCall(
+            agent.account,
+            emit=self._emit,
+            audio=audio,
+            own_host=plan.host,
+            forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address)),
+            incoming_id=incoming_id,
+        )
+
+    # ------------------------------------------------------------------ what PJSIP tells
+
+    def _incoming(self, prm: pj.OnIncomingCallParam) -> None:
+        now = time.monotonic()
+        self._gate.note(now)
+        if self._agent is None or self._plan is None:
+            return
+        call = self._make(self._agent, self._plan, incoming_id=prm.callId)
+        if self._call is not None or self._closing or self._waiting is not None:
+            self._refused.append(call)
+            call.doom("hung up here", "busy")
+            call.respond(BUSY)
+            return
+        self._call = call
+        self._emit(
+            events.Incoming(
+                at=now,
+                remote_uri=clip(call.remote_uri()),
+                request_uri=clip(_request_uri(prm.rdata.wholeMsg)),
+                source=clip(prm.rdata.srcAddress),
+            )
+        )
+        call.respond(OK if self._plan.auto_answer else RINGING)
+
+    def _registration(self, status: int, reason: str) -> None:
+        if self._closing:
+            self._registered = False
+            return
+        self._registered = status // 100 == 2  # noqa: PLR2004  the class of success
+        self._emit(events.Registered(at=time.monotonic(), status=status, reason=reason))
+
+    # ------------------------------------------------------------------ answers
+
+    def _done(self, command: Message) -> None:
+        self._emit(events.Done(at=time.monotonic(), about=kind_of(command)))
+
+    def _fail(self, about: str, reason: str) -> None:
+        self._emit(events.Failed(at=time.monotonic(), about=about, reason=clip(reason)))
+
+
+def _request_uri(message: str) -> str:
+    parts = message.partition("\r")[0].split(" ")
+    return parts[1] if len(parts) == 3 else ""  # noqa: PLR2004  method, URI, version
