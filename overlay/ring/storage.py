@@ -1,0 +1,359 @@
+"""The pieces and lookup records that this node keeps for the ring.  I/O: a SQLite file.
+
+The rules:
+1. Nothing is kept that was not checked: a piece bears the dealing key's signature, a record its user's.
+2. The first share of an index stays until it expires. Another one, signed as well as it may be, is refused and kept as
+   evidence; nobody pushes an honest holder's piece out, not even with the dealing key.
+3. An expiry is the signer's. The holder never extends it; a later one comes with a new signature over the same share.
+4. One generation of a user at a time. A record is kept beside a live piece of its key only; the highest sequence wins.
+5. Every number that a stranger can push has a cap.
+6. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from overlay.errors import RemoteError
+from overlay.ring.holding import Evidence, Holding, Kept, judge
+from overlay.ring.ids import RingId, id_from_bytes, id_to_bytes
+from overlay.ring.store_file import MEMORY, open_store_file
+from overlay.trust.identity import KeyBundle
+from overlay.trust.pieces import KeyPiece
+from overlay.trust.records import LookupRecord, Release
+from overlay.trust.shamir import MAX_PIECES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["Evidence", "Holding", "Kept", "RecordStore"]
+
+MAX_USERS: Final = 100_000
+MAX_PIECES_PER_USER: Final = 2 * MAX_PIECES
+MAX_PER_SENDER: Final = 50_000
+"""Pieces that came from one node: a node that leaves hands everything it holds to its successor."""
+MAX_EVIDENCE: Final = 256
+MAX_EVIDENCE_PER_USER: Final = 4
+MAX_RELEASES: Final = 2 * MAX_USERS
+
+
+class RecordStore:
+    """What one node holds for others. Not to be shared between threads."""
+
+    def __init__(
+        self,
+        path: Path | str = MEMORY,
+        *,
+        max_users: int = MAX_USERS,
+        max_per_sender: int = MAX_PER_SENDER,
+        max_evidence: int = MAX_EVIDENCE,
+        max_releases: int = MAX_RELEASES,
+    ) -> None:
+        """Open or make the store; a damaged file is set aside.
+
+        OSError or sqlite3.Error when the place cannot be used.
+        """
+        self.counters: Counter[str] = Counter()
+        """What was refused or dropped, how often, by reason."""
+        self._max_users = max_users
+        self._max_per_sender = max_per_sender
+        self._max_evidence = max_evidence
+        self._max_releases = max_releases
+        self._db, damaged = open_store_file(path)
+        if damaged is not None:
+            self.counters["damaged file set aside"] += 1
+        self._per_user: Counter[str] = Counter()
+        self._per_sender: Counter[bytes] = Counter()
+        self._count()
+
+    def close(self) -> None:
+        """Close the file; everything kept is in it."""
+        self._db.close()
+
+    # --- putting -------------------------------------------------------------------------------------------------
+
+    def put_piece(
+        self, piece_bytes: bytes, record_bytes: bytes | None, *, dealing_public: bytes, sender: RingId, now: float
+    ) -> Kept:
+        """Keep a piece, and the lookup record that comes with it, if both deserve it.
+
+        `dealing_public` is the 32-byte key that the overlay certified, `sender` the node that proved itself. Returns
+        what became of the piece, or of the record where the piece is held and the record is not.
+        """
+        try:
+            outcome = self._put_piece(piece_bytes, dealing_public, id_to_bytes(sender), now)
+            if outcome.held and record_bytes is not None:
+                beside = self._put_record(record_bytes, now)
+                outcome = outcome if beside.held else beside
+        except sqlite3.Error:
+            outcome = Kept.FAILED
+        return self._noted(outcome)
+
+    def put_record(self, record_bytes: bytes, now: float) -> Kept:
+        """Keep a lookup record beside the live pieces of its key; the highest sequence wins."""
+        try:
+            return self._noted(self._put_record(record_bytes, now))
+        except sqlite3.Error:
+            return self._noted(Kept.FAILED)
+
+    def release(self, release: Release, now: float) -> Kept:
+        """Drop the pieces that their owner says lie elsewhere by now; KEPT means that it was obeyed.
+
+        The caller has checked that the release names this node. The owner's key is known from the record beside the
+        pieces. A release counts once: its sequence must be higher than that of the last one.
+        """
+        try:
+            return self._noted(self._release(release, now))
+        except sqlite3.Error:
+            return self._noted(Kept.FAILED)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def get(self, aor: str, now: float) -> Holding:
+        """Return the live pieces of a user and the live record beside them."""
+        try:
+            pieces = self._pieces(aor, now)
+            record = self._record(aor) if pieces else None
+        except sqlite3.Error:
+            self.counters["store failed"] += 1
+            return Holding()
+        return Holding(
+            pieces=tuple(pieces[index] for index in sorted(pieces)),
+            record=record if record is not None and record.expires_at > now else None,
+        )
+
+    def held(self, now: float) -> list[tuple[str, int]]:
+        """Return (user, piece index) of everything alive, in order."""
+        try:
+            rows = self._db.execute("SELECT aor, piece FROM pieces WHERE expires_at > ? ORDER BY aor, piece", (now,))
+            return [(aor, index) for aor, index in rows if type(aor) is str and type(index) is int]
+        except sqlite3.Error:
+            self.counters["store failed"] += 1
+            return []
+
+    def evidence(self) -> list[Evidence]:
+        """Return the contradicting pieces that were offered, oldest first."""
+        found = []
+        for held, offered, sender, seen_at in self._db.execute("SELECT held, offered, sender, seen_at FROM evidence"):
+            try:
+                found.append(
+                    Evidence(
+                        held=KeyPiece.decode(held),
+                        offered=KeyPiece.decode(offered),
+                        sender=id_from_bytes(sender),
+                        seen_at=seen_at,
+                    )
+                )
+            except RemoteError:
+                self.counters["malformed row"] += 1
+        return found
+
+    def sweep(self, now: float) -> int:
+        """Drop what has expired; return how many pieces that were."""
+        try:
+            dropped = self._db.execute("DELETE FROM pieces WHERE expires_at <= ?", (now,)).rowcount
+            if dropped:
+                self._count()
+                self._db.execute("DELETE FROM records WHERE aor NOT IN (SELECT aor FROM pieces)")
+            self._db.execute("DELETE FROM releases WHERE expires_at <= ?", (now,))
+        except sqlite3.Error:
+            self.counters["store failed"] += 1
+            return 0
+        return dropped
+
+    # --- the work ------------------------------------------------------------------------------------------------
+
+    def _put_piece(self, piece_bytes: bytes, dealing_public: bytes, sender: bytes, now: float) -> Kept:
+        try:
+            piece = KeyPiece.decode(piece_bytes)
+        except RemoteError:
+            return Kept.MALFORMED
+        held = self._pieces(piece.aor, now)
+        if held.get(piece.index) == piece:
+            return Kept.SAME
+        flaw = _piece_flaw(piece, dealing_public, now)
+        if flaw is not None:
+            return flaw
+        outcome = judge(piece, held)
+        if outcome in {Kept.CONFLICT, Kept.OTHER_GENERATION}:
+            self._note_evidence(held.get(piece.index) or next(iter(held.values())), piece, sender, now)
+        if outcome is not Kept.KEPT:
+            return outcome
+        if not held:
+            # what is left of this user has expired, a record of an earlier key perhaps
+            self._drop_user(piece.aor)
+        if not self._has_room(piece, held, sender, now):
+            return Kept.FULL
+        before = self._sender_of(piece.aor, piece.index)
+        self._db.execute(
+            "INSERT OR REPLACE INTO pieces (aor, piece, sender, expires_at, body) VALUES (?, ?, ?, ?, ?)",
+            (piece.aor, piece.index, sender, piece.expires_at, piece_bytes),
+        )
+        if before is None:
+            self._per_user[piece.aor] += 1
+        else:
+            _decrease(self._per_sender, before)
+        self._per_sender[sender] += 1
+        return Kept.KEPT
+
+    def _put_record(self, record_bytes: bytes, now: float) -> Kept:
+        try:
+            record = LookupRecord.decode(record_bytes)
+            thumbprint = KeyBundle.decode(record.bundle).thumbprint()
+        except RemoteError:
+            return Kept.MALFORMED
+        pieces = self._pieces(record.aor, now).values()
+        if not any((piece.generation, piece.thumbprint) == (record.generation, thumbprint) for piece in pieces):
+            return Kept.NO_PIECE
+        held = self._record(record.aor)
+        if held == record:
+            return Kept.SAME
+        # an expired record no longer stands in the way: its owner may have lost count
+        if held is not None and held.expires_at > now and held.sequence >= record.sequence:
+            return Kept.OLDER
+        flaw = _record_flaw(record, now)
+        if flaw is not None:
+            return flaw
+        self._db.execute("INSERT OR REPLACE INTO records (aor, body) VALUES (?, ?)", (record.aor, record_bytes))
+        return Kept.KEPT
+
+    def _release(self, release: Release, now: float) -> Kept:
+        pieces = {i: p for i, p in self._pieces(release.aor, now).items() if p.generation == release.generation}
+        record = self._record(release.aor)
+        last = self._db.execute("SELECT sequence FROM releases WHERE aor = ?", (release.aor,)).fetchone()
+        if last is not None and last[0] >= release.sequence:
+            return Kept.OLDER
+        going = [pieces[index] for index in release.indices if index in pieces]
+        owner = None if record is None else KeyBundle.decode(record.bundle)
+        if not going or owner is None or owner.thumbprint() != going[0].thumbprint:
+            return Kept.NO_PIECE
+        try:
+            release.verify(owner)
+        except RemoteError:
+            return Kept.FORGED
+        (count,) = self._db.execute("SELECT COUNT(*) FROM releases").fetchone()
+        if count >= self._max_releases:
+            return Kept.FULL
+        # remembered before anything is dropped, for as long as these pieces could be put back
+        self._db.execute(
+            "INSERT OR REPLACE INTO releases (aor, sequence, expires_at) VALUES (?, ?, ?)",
+            (release.aor, release.sequence, max(piece.expires_at for piece in going)),
+        )
+        for piece in going:
+            self._drop_piece(piece.aor, piece.index)
+        return Kept.KEPT
+
+    def _pieces(self, aor: str, now: float) -> dict[int, KeyPiece]:
+        """Return the live pieces of a user by index, and drop rows that are not what they should be."""
+        rows = self._db.execute("SELECT piece, expires_at, body FROM pieces WHERE aor = ?", (aor,)).fetchall()
+        pieces: dict[int, KeyPiece] = {}
+        for index, expires_at, body in rows:
+            try:
+                piece = KeyPiece.decode(body)
+            except RemoteError:
+                piece = None
+            if piece is None or (piece.aor, piece.index, piece.expires_at) != (aor, index, expires_at):
+                self.counters["malformed row"] += 1
+                self._drop_piece(aor, index)
+            elif piece.expires_at > now:
+                pieces[index] = piece
+        return pieces
+
+    def _record(self, aor: str) -> LookupRecord | None:
+        """Return the record of a user, expired or not: its bundle stays good for releases."""
+        row = self._db.execute("SELECT body FROM records WHERE aor = ?", (aor,)).fetchone()
+        if row is None:
+            return None
+        try:
+            record = LookupRecord.decode(row[0])
+        except RemoteError:
+            record = None
+        if record is None or record.aor != aor:
+            self.counters["malformed row"] += 1
+            self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
+            return None
+        return record
+
+    def _has_room(self, piece: KeyPiece, held: dict[int, KeyPiece], sender: bytes, now: float) -> bool:
+        def fits() -> bool:
+            return (
+                (piece.aor in self._per_user or len(self._per_user) < self._max_users)
+                and (piece.index in held or self._per_user[piece.aor] < MAX_PIECES_PER_USER)
+                and self._per_sender[sender] < self._max_per_sender
+            )
+
+        if fits():
+            return True
+        self.sweep(now)
+        return fits()
+
+    def _note_evidence(self, held: KeyPiece, offered: KeyPiece, sender: bytes, now: float) -> None:
+        (count,) = self._db.execute("SELECT COUNT(*) FROM evidence").fetchone()
+        (of_user,) = self._db.execute("SELECT COUNT(*) FROM evidence WHERE aor = ?", (offered.aor,)).fetchone()
+        # the first ones stay: a flood of later ones proves nothing new and hides nothing old
+        if count < self._max_evidence and of_user < MAX_EVIDENCE_PER_USER:
+            self._db.execute(
+                "INSERT OR IGNORE INTO evidence (held, offered, aor, sender, seen_at) VALUES (?, ?, ?, ?, ?)",
+                (held.encode(), offered.encode(), offered.aor, sender, int(now)),
+            )
+
+    def _sender_of(self, aor: str, index: int) -> bytes | None:
+        row = self._db.execute("SELECT sender FROM pieces WHERE aor = ? AND piece = ?", (aor, index)).fetchone()
+        return None if row is None else row[0]
+
+    def _drop_piece(self, aor: str, index: object) -> None:
+        rows = self._db.execute("DELETE FROM pieces WHERE aor = ? AND piece = ? RETURNING sender", (aor, index))
+        for (sender,) in rows.fetchall():
+            _decrease(self._per_sender, sender)
+            _decrease(self._per_user, aor)
+        if aor not in self._per_user:
+            self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
+
+    def _drop_user(self, aor: str) -> None:
+        for (index,) in self._db.execute("SELECT piece FROM pieces WHERE aor = ?", (aor,)).fetchall():
+            self._drop_piece(aor, index)
+        self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
+
+    def _count(self) -> None:
+        self._per_user = Counter(dict(self._rows("SELECT aor, COUNT(*) FROM pieces GROUP BY aor")))
+        self._per_sender = Counter(dict(self._rows("SELECT sender, COUNT(*) FROM pieces GROUP BY sender")))
+
+    def _rows(self, statement: str) -> Iterable[tuple[Any, int]]:
+        return self._db.execute(statement).fetchall()
+
+    def _noted(self, outcome: Kept) -> Kept:
+        if not outcome.held:
+            self.counters[outcome.value] += 1
+        return outcome
+
+
+def _piece_flaw(piece: KeyPiece, dealing_public: bytes, now: float) -> Kept | None:
+    """Return why a piece does not count by itself, or None."""
+    if piece.expires_at <= now:
+        return Kept.EXPIRED
+    try:
+        piece.verify(dealing_public, now=now)
+    except RemoteError:
+        return Kept.FORGED
+    return None
+
+
+def _record_flaw(record: LookupRecord, now: float) -> Kept | None:
+    """Return why a lookup record does not count by itself, or None."""
+    if record.expires_at <= now:
+        return Kept.EXPIRED
+    try:
+        record.verify(now=now)
+    except RemoteError:
+        return Kept.FORGED
+    return None
+
+
+def _decrease(counts: Counter[Any], key: object) -> None:
+    """Take one away, and the entry with the last."""
+    counts[key] -= 1
+    if counts[key] <= 0:
+        del counts[key]
