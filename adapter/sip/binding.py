@@ -1,0 +1,148 @@
+"""One phone's Contact: how it is read from a REGISTER and what is kept of it.  I/O: none.
+
+The Contact is kept twice: as the phone wrote it, because a phone looks for its own text in the answer, and as others
+can reach it: a loopback host becomes this adapter's address on the network [RFC 3261 §10.2.1, §10.3].
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from adapter.sip.grammar import address_of, split_outside, without_parameters
+from adapter.sip.refusal import Refusal
+from adapter.sip.uri import SipUri, parse_name_addr
+from overlay.errors import RemoteError
+
+MIN_EXPIRES_S: Final = 30
+MAX_EXPIRES_S: Final = 300
+"""Bindings live in memory: after a restart of the adapter a phone is back within this time by itself."""
+DEFAULT_EXPIRES_S: Final = 300
+MAX_CONTACTS_PER_REQUEST: Final = 8
+MAX_CONTACT_CHARS: Final = 1024
+
+_Q: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+_SECONDS: Final = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """One Contact value of a REGISTER."""
+
+    echo: str
+    """The value as it came, without its expires parameter."""
+    uri: SipUri
+    text: str
+    """The URI as it came."""
+    q: float
+    expires_s: int
+    """What the phone asks for, cut to what is granted; 0 removes the binding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """A registered Contact of one user."""
+
+    uri: str
+    """The URI that others are sent to."""
+    host: str
+    """Host of `uri`, IPv6 in brackets."""
+    port: int
+    """Port of `uri`, the transport's own when it names none."""
+    transport: str
+    """Lower case: udp, tcp or tls."""
+    q: float
+    source: tuple[str, int]
+    """Address and port that the REGISTER came from."""
+    expires_at: float
+    """On the clock of the endpoint."""
+    registered_at: float
+    contact: Contact
+    call_id: str
+    cseq: int
+    number: int
+    """Counts up with every refresh of any binding, so that the youngest is known."""
+
+
+def read_contacts(values: list[str], *, default_s: int) -> tuple[Contact, ...]:
+    """Read the Contact values of a REGISTER, `*` excluded.
+
+    Refusal 400 when one is malformed or no SIP URI, 423 when one asks for less time than is granted [RFC 3261 §10.3].
+    """
+    # the library cuts at commas and knows no escaped quotes: put together and cut again
+    texts = [text.strip() for text in split_outside(", ".join(values), ",")] if values else []
+    if len(texts) > MAX_CONTACTS_PER_REQUEST:
+        raise Refusal(400, "Too many Contacts in one REGISTER")
+    return tuple(_read_contact(text, default_s) for text in texts)
+
+
+def requested_expiry(text: str, default_s: int) -> int:
+    """Read an Expires value in seconds; a malformed one counts as absent [RFC 3261 §10.2.1.1, §20.19]."""
+    # only the length matters beyond ten digits
+    return int(text[:10]) if _SECONDS.fullmatch(text) else default_s
+
+
+def reachable(contact: Contact, *, adapter_host: str) -> str:
+    """Return the URI that another host can call: a loopback or unspecified host becomes the adapter's own.
+
+    Nothing changes while the adapter itself is on loopback or on every address: then there is nothing better to say.
+    """
+    own = address_of(adapter_host)
+    if own is None or own.is_loopback or own.is_unspecified or not _is_local(contact.uri.host):
+        return contact.text
+    return contact.uri.at_host(f"[{own}]" if own.version == 6 else str(own))  # noqa: PLR2004 - the IP version
+
+
+def bind(
+    contact: Contact, *, adapter_host: str, source: tuple[str, int], now: float, order: tuple[str, int, int]
+) -> Binding:
+    """Make the binding that a Contact asks for; `order` is Call-ID, CSeq and the running number."""
+    uri = reachable(contact, adapter_host=adapter_host)
+    moved = uri != contact.text
+    transport = contact.uri.transport
+    return Binding(
+        uri=uri,
+        host=adapter_host if moved else contact.uri.host,
+        port=contact.uri.port or (5061 if transport == "tls" else 5060),
+        transport=transport,
+        q=contact.q,
+        source=source,
+        expires_at=now + contact.expires_s,
+        registered_at=now,
+        contact=contact,
+        call_id=order[0],
+        cseq=order[1],
+        number=order[2],
+    )
+
+
+def _read_contact(text: str, default_s: int) -> Contact:
+    if len(text) > MAX_CONTACT_CHARS:
+        raise Refusal(400, "A Contact is too long")
+    try:
+        value = parse_name_addr(text)
+    except RemoteError as error:
+        raise Refusal(400, f"Contact: {error.reason}") from error
+    if value.uri is None:
+        raise Refusal(400, "Contact: not a SIP URI")
+    q = value.parameters.get("q", "1")
+    if q is None or not _Q.fullmatch(q):
+        raise Refusal(400, "Contact: q is no number from 0 to 1")
+    expires_s = requested_expiry(value.parameters.get("expires") or "", default_s)
+    if 0 < expires_s < MIN_EXPIRES_S:
+        raise Refusal(423, headers=(("Min-Expires", str(MIN_EXPIRES_S)),))
+    return Contact(
+        echo=without_parameters(text, frozenset({"expires"})),
+        uri=value.uri,
+        text=value.text,
+        q=float(q),
+        expires_s=min(expires_s, MAX_EXPIRES_S),
+    )
+
+
+def _is_local(host: str) -> bool:
+    address = address_of(host)
+    if address is None:
+        return host.rstrip(".") == "localhost"
+    return address.is_loopback or address.is_unspecified

@@ -1,0 +1,135 @@
+"""The registrar: which phones of which users can be reached where, in memory.  I/O: none.
+
+A REGISTER is read and checked first and stored second, because between the two the user's name is registered on the
+overlay, which takes time: `read` refuses what is wrong with it, `store` checks its order again and takes it whole or
+not at all [RFC 3261 §10.3]. Bindings are not kept on disk; a phone refreshes its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from adapter.sip.binding import DEFAULT_EXPIRES_S, Binding, Contact, bind, read_contacts, requested_expiry
+from adapter.sip.refusal import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.sip.validate import ValidRequest
+
+MAX_CONTACTS_PER_USER: Final = 8
+"""One more pushes the oldest out: a phone that restarts without a goodbye on another port must not lock itself out."""
+MAX_BINDINGS: Final = 1024
+RETRY_FULL_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What one REGISTER asks for."""
+
+    user: str
+    contacts: tuple[Contact, ...]
+    removes_all: bool
+    """`Contact: *`."""
+    call_id: str
+    cseq: int
+    source: tuple[str, int]
+
+    @property
+    def registers(self) -> bool:
+        """Tell whether it adds or refreshes a Contact, rather than only asking or removing."""
+        return any(contact.expires_s for contact in self.contacts)
+
+
+class Registrar:
+    """The bindings of every user of this adapter."""
+
+    def __init__(self, *, address: Callable[[], tuple[str, int]]) -> None:
+        """Serve on `address()`, the host and port that phones register at."""
+        self._address = address
+        self._bindings: dict[str, list[Binding]] = {}
+        self._number = 0
+
+    def read(self, request: ValidRequest, user: str, source: tuple[str, int]) -> Update:
+        """Read what a REGISTER for `user` asks for; Refusal 400 or 423 when it cannot be granted."""
+        values = request.raw.values("contact")
+        header = request.raw.value("expires").strip()
+        removes_all = "*" in (value.strip() for value in values)
+        if removes_all and (len(values) > 1 or requested_expiry(header, DEFAULT_EXPIRES_S) != 0):
+            raise Refusal(400, "Contact * stands alone and with Expires 0")
+        default_s = requested_expiry(header, DEFAULT_EXPIRES_S)
+        contacts = () if removes_all else read_contacts(values, default_s=default_s)
+        host, port = self._address()
+        for contact in contacts:
+            # calls for it would come back here for ever
+            if contact.uri.host.strip("[]") == host and contact.uri.port == port:
+                raise Refusal(400, "Contact is the adapter itself")
+        return Update(
+            user=user,
+            contacts=contacts,
+            removes_all=removes_all,
+            call_id=request.call_id,
+            cseq=request.cseq,
+            source=source,
+        )
+
+    def check(self, update: Update, now: float) -> None:
+        """Refuse an update that is older than what is stored, or one too many [RFC 3261 §10.3 step 7]."""
+        current = self._live(update.user, now)
+        for binding in current:
+            concerned = update.removes_all or any(
+                contact.uri.is_same(binding.contact.uri) for contact in update.contacts
+            )
+            if concerned and binding.call_id == update.call_id and update.cseq <= binding.cseq:
+                raise Refusal(500, "REGISTER out of order")
+        if not update.registers:
+            return
+        fresh = sum(1 for contact in update.contacts if not any(contact.uri.is_same(b.contact.uri) for b in current))
+        if sum(map(len, self._bindings.values())) + fresh > MAX_BINDINGS:
+            self._sweep(now)
+            if sum(map(len, self._bindings.values())) + fresh > MAX_BINDINGS:
+                raise Refusal(503, "Too many phones are registered", headers=(("Retry-After", str(RETRY_FULL_S)),))
+
+    def store(self, update: Update, now: float) -> None:
+        """Take an update, all of it or, with a Refusal, nothing."""
+        self.check(update, now)
+        if update.removes_all:
+            self._bindings.pop(update.user, None)
+            return
+        bindings = self._live(update.user, now)
+        for contact in update.contacts:
+            bindings = [binding for binding in bindings if not contact.uri.is_same(binding.contact.uri)]
+            if contact.expires_s:
+                self._number += 1
+                order = (update.call_id, update.cseq, self._number)
+                host = self._address()[0]
+                bindings.append(bind(contact, adapter_host=host, source=update.source, now=now, order=order))
+        self._bindings[update.user] = sorted(bindings, key=lambda binding: binding.number)[-MAX_CONTACTS_PER_USER:]
+        if not bindings:
+            del self._bindings[update.user]
+
+    def contacts(self, user: str, now: float) -> tuple[Binding, ...]:
+        """Return a user's live bindings, best q first and the youngest first among equals."""
+        return tuple(sorted(self._live(user, now), key=lambda binding: (-binding.q, -binding.number)))
+
+    def listing(self, user: str, now: float) -> tuple[tuple[str, str], ...]:
+        """Return the Contact headers of a 200, each as its phone wrote it with the seconds that are left."""
+        return tuple(
+            ("Contact", f"{binding.contact.echo};expires={max(1, round(binding.expires_at - now))}")
+            for binding in self.contacts(user, now)
+        )
+
+    def users_at(self, source: tuple[str, int], now: float) -> frozenset[str]:
+        """Return the users whose live registrations came from this address and port."""
+        return frozenset(
+            user
+            for user, bindings in self._bindings.items()
+            if any(binding.source == source and binding.expires_at > now for binding in bindings)
+        )
+
+    def _live(self, user: str, now: float) -> list[Binding]:
+        return [binding for binding in self._bindings.get(user, ()) if binding.expires_at > now]
+
+    def _sweep(self, now: float) -> None:
+        self._bindings = {user: live for user in self._bindings if (live := self._live(user, now))}
