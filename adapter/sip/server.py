@@ -1,0 +1,300 @@
+"""The adapter's SIP server: messages and verdicts in, questions and messages out.  I/O: none.
+
+The order in which a request is treated:
+
+1.  What only keeps a path open, a response, anything that is not SIP: dropped and counted.
+2.  From a source that is not accepted: 403, without keeping anything for it. An ACK is never answered.
+3.  What is malformed, or one too many: refused without keeping anything, in the same words each time it comes.
+4.  What belongs to a live transaction: its last answer again, or silence.
+5.  The rest opens a transaction. OPTIONS, CANCEL and refusals are answered at once. A REGISTER that adds a Contact and
+    an INVITE become a question to the service; the INVITE gets its 100 first, a REGISTER gets none [RFC 4320 §4.1].
+6.  A CANCEL answers the INVITE with 487 before the service hears of it, so that whatever the service still says comes
+    too late to be sent [RFC 3261 §9.2].
+
+To tags are a keyed hash of the request: one for all answers of a transaction, and the same again where nothing was
+kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+from adapter.sip.matching import MAX_TRANSACTIONS, Exchange, Exchanges, Flow, key_of
+from adapter.sip.message import Request, build_response, is_keepalive, parse_request
+from adapter.sip.naming import OwnHost, registering_user
+from adapter.sip.redirect import decide
+from adapter.sip.refusal import Headers, Refusal, explain, reason_of
+from adapter.sip.registrar import Registrar, Update
+from adapter.sip.transaction import Event
+from adapter.sip.validate import ALLOW, ValidRequest, check_extensions, validate
+from adapter.sip.verdict import (
+    OK,
+    Cancelled,
+    InviteAsked,
+    RegisterAsked,
+    RegisterVerdict,
+    ServerEvent,
+    Verdict,
+    headers_of,
+    phrase_of,
+)
+from adapter.sip.via import stamp_via
+from overlay.errors import LocalError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.sip.binding import Binding
+
+MAX_QUESTIONS: Final = 256
+"""REGISTERs and INVITEs that the service works on at once."""
+RETRY_BUSY_S: Final = 5
+TAG_BYTES: Final = 8
+TAG_KEY_BYTES: Final = 32
+TRYING: Final = 100
+OPTIONS_HEADERS: Final[Headers] = (
+    ALLOW,
+    ("Accept", "application/sdp"),
+    ("Accept-Encoding", "identity"),
+    ("Accept-Language", "en"),
+)
+
+
+class SipServer:
+    """Registrar and redirect server of one listening address, without its sockets."""
+
+    def __init__(
+        self,
+        *,
+        accepts: Callable[[str], bool],
+        serves: Callable[[str], bool],
+        is_own_host: OwnHost,
+        address: Callable[[], tuple[str, int]],
+        tag_key: bytes,
+    ) -> None:
+        """Serve the users that `serves` names to the source addresses that `accepts` allows.
+
+        `address()` is where phones find this server; `tag_key` is 32 random bytes.
+        """
+        if len(tag_key) != TAG_KEY_BYTES:
+            raise LocalError(f"the key of the To tags has {TAG_KEY_BYTES} bytes")
+        self._accepts = accepts
+        self._serves = serves
+        self._is_own_host = is_own_host
+        self._tag_key = tag_key
+        self._registrar = Registrar(address=address)
+        self._exchanges = Exchanges()
+        self._questions: dict[int, tuple[Exchange, Update | None]] = {}
+        self._events: deque[ServerEvent] = deque()
+        self._outgoing: list[tuple[bytes, Flow]] = []
+        self.counters: Counter[str] = Counter()
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+        """Take one message as it came."""
+        if is_keepalive(data):
+            self.counters["keepalives"] += 1
+            return
+        try:
+            raw = parse_request(data)
+        except RemoteError as error:
+            self.counters[f"dropped: {error.reason}"] += 1
+            return
+        self.counters["requests"] += 1
+        try:
+            self._check_source(flow)
+            self._receive_valid(validate(raw, transport=flow.transport), flow, now)
+        except Refusal as refusal:
+            self._refuse_stateless(raw, flow, refusal)
+
+    def next_event(self) -> ServerEvent | None:
+        """Return the next question or notice for the service, None when there is none."""
+        return self._events.popleft() if self._events else None
+
+    def datagrams_to_send(self) -> list[tuple[bytes, Flow]]:
+        """Return what is to be sent now, and forget it."""
+        sent, self._outgoing = self._outgoing, []
+        return sent
+
+    def next_deadline(self) -> float | None:
+        """Return when `handle_timer` is due, None when nothing is awaited."""
+        return self._exchanges.next_deadline()
+
+    def handle_timer(self, now: float) -> None:
+        """Resend and end what is due."""
+        resent = self._exchanges.handle_timer(now)
+        self.counters["resent by timer"] += len(resent)
+        self._outgoing.extend(resent)
+
+    def answer(self, ticket: int, verdict: Verdict, now: float) -> None:
+        """Answer a question; does nothing when it was cancelled meanwhile.
+
+        A REGISTER's Contacts are stored with a 200 and with nothing else. LocalError when the verdict is of the wrong
+        kind: the question stays open then.
+        """
+        exchange, update = self._questions.get(ticket, (None, None))
+        if exchange is None:
+            return
+        if isinstance(verdict, RegisterVerdict) is (update is None):
+            raise LocalError("a REGISTER and an INVITE have each their own verdict")
+        del self._questions[ticket]
+        headers = headers_of(verdict)
+        try:
+            if update is not None and verdict.status == OK:
+                self._registrar.store(update, now)
+                headers = (*self._registrar.listing(update.user, now), *headers)
+            self._answer(exchange, verdict.status, phrase_of(verdict), now, headers)
+        except Refusal as refusal:
+            self._refuse(exchange, refusal, now)
+
+    def fail(self, ticket: int, refusal: Refusal, now: float) -> None:
+        """Answer a question that the service could not."""
+        exchange, _ = self._questions.pop(ticket, (None, None))
+        if exchange is not None:
+            self._refuse(exchange, refusal, now)
+
+    def open_tickets(self) -> tuple[int, ...]:
+        """Return the tickets of all questions without an answer."""
+        return tuple(self._questions)
+
+    def contacts(self, user: str, now: float) -> tuple[Binding, ...]:
+        """Return a user's live bindings, best q first and the youngest first among equals."""
+        return self._registrar.contacts(user, now)
+
+    def live_transactions(self) -> int:
+        """Return how many transactions are kept."""
+        return len(self._exchanges)
+
+    def _check_source(self, flow: Flow) -> None:
+        if not self._accepts(flow.host):
+            raise Refusal(403, "Phones of other hosts are not served here")
+
+    def _receive_valid(self, request: ValidRequest, flow: Flow, now: float) -> None:
+        exchange = self._exchanges.find(key_of(request, flow))
+        if request.method == "ACK":
+            if exchange is not None:
+                self._exchanges.feed(exchange, Event.ACK, now)
+            return
+        if exchange is not None:
+            self.counters["retransmissions"] += 1
+            self._send(self._exchanges.feed(exchange, Event.REQUEST, now), exchange.flow)
+            return
+        if len(self._exchanges) >= MAX_TRANSACTIONS:
+            raise _busy()
+        if request.method != "CANCEL" and self._exchanges.find_twin(request) is not None:
+            raise Refusal(482)
+        exchange = self._exchanges.open(request, flow, to_tag=self._tag(request.raw))
+        try:
+            self._dispatch(request, exchange, now)
+        except Refusal as refusal:
+            self._refuse(exchange, refusal, now)
+
+    def _dispatch(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
+        if request.method == "CANCEL":
+            self._cancel(request, exchange, now)
+            return
+        if request.method not in {"INVITE", "REGISTER", "OPTIONS"}:
+            raise Refusal(405, headers=(ALLOW,))
+        if request.hops_left == 0 and not self._is_own_host(request.uri.host, request.uri.port):
+            raise Refusal(483)
+        check_extensions(request)
+        if request.method == "INVITE":
+            self._invite(request, exchange, now)
+        elif request.method == "REGISTER":
+            self._register(request, exchange, now)
+        elif self._is_own_host(request.uri.host, request.uri.port):
+            self._answer(exchange, OK, reason_of(OK), now, OPTIONS_HEADERS)
+        else:
+            raise Refusal(404, "No such address here")
+
+    def _invite(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
+        source = exchange.flow.address
+        callers = self._registrar.users_at(source, now)
+        call = decide(request, source=source, callers=callers, is_own_host=self._is_own_host)
+        self._ask(exchange, None, InviteAsked(ticket=exchange.number, call=call))
+        # a caller measures its round trip with it [RFC 3261 §8.2.6.1]
+        echoed = tuple(("Timestamp", value) for value in request.raw.values("timestamp")[:1])
+        self._answer(exchange, TRYING, reason_of(TRYING), now, echoed)
+
+    def _register(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
+        user = registering_user(request, serves=self._serves, is_own_host=self._is_own_host)
+        update = self._registrar.read(request, user, exchange.flow.address)
+        self._registrar.check(update, now)
+        if update.registers:
+            self._ask(exchange, update, RegisterAsked(ticket=exchange.number, user=user))
+            return
+        # a phone may always leave and may always ask, whatever the overlay says
+        self._registrar.store(update, now)
+        self._answer(exchange, OK, reason_of(OK), now, self._registrar.listing(user, now))
+
+    def _ask(self, exchange: Exchange, update: Update | None, question: RegisterAsked | InviteAsked) -> None:
+        if len(self._questions) >= MAX_QUESTIONS:
+            raise _busy()
+        self._questions[exchange.number] = exchange, update
+        self._events.append(question)
+
+    def _cancel(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
+        invite = self._exchanges.find(key_of(request, exchange.flow, method="INVITE"))
+        if invite is None:
+            raise Refusal(481, "No such call to cancel")
+        exchange.to_tag = invite.to_tag
+        self._answer(exchange, OK, reason_of(OK), now)
+        if invite.transaction.is_open:
+            self._questions.pop(invite.number, None)
+            self._answer(invite, 487, reason_of(487), now)
+            self._events.append(Cancelled(ticket=invite.number))
+
+    def _answer(self, exchange: Exchange, status: int, reason: str, now: float, headers: Headers = ()) -> None:
+        if exchange.request is None:
+            return
+        raw, flow = exchange.request.raw, exchange.flow
+        data = build_response(
+            raw,
+            status=status,
+            reason=reason,
+            top_via=_top_via(raw, flow),
+            to_tag="" if status == TRYING else exchange.to_tag,
+            headers=headers,
+        )
+        self.counters[f"answered {status}"] += 1
+        self._send(self._exchanges.answer(exchange, status, data, now), flow)
+
+    def _refuse(self, exchange: Exchange, refusal: Refusal, now: float) -> None:
+        self._answer(exchange, refusal.status, refusal.reason, now, refusal.headers)
+
+    def _refuse_stateless(self, raw: Request, flow: Flow, refusal: Refusal) -> None:
+        """Refuse and keep nothing: whoever repeats the request gets the same words again [RFC 3261 §8.2.7]."""
+        if raw.method == "ACK" or not raw.value("via"):
+            self.counters[f"dropped: {refusal.reason}"] += 1
+            return
+        self.counters[f"refused {refusal.status}"] += 1
+        data = build_response(
+            raw,
+            status=refusal.status,
+            reason=refusal.reason,
+            top_via=_top_via(raw, flow),
+            to_tag=self._tag(raw),
+            headers=refusal.headers,
+        )
+        self._send(data, flow)
+
+    def _send(self, data: bytes | None, flow: Flow) -> None:
+        if data is not None:
+            self._outgoing.append((data, flow))
+
+    def _tag(self, raw: Request) -> str:
+        text = "\n".join(raw.value(name) for name in ("via", "call-id", "from", "cseq"))
+        return hashlib.blake2s(text.encode(), key=self._tag_key, digest_size=TAG_BYTES).hexdigest()
+
+
+def _top_via(raw: Request, flow: Flow) -> str:
+    try:
+        return stamp_via(raw.value("via"), host=flow.host, port=flow.port)
+    except RemoteError:
+        # the request is refused for it: its sender may know its own Via again
+        return raw.value("via")
+
+
+def _busy() -> Refusal:
+    return Refusal(503, "The adapter is busy", headers=explain(warning=None, retry_after=RETRY_BUSY_S))
