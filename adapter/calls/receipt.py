@@ -1,0 +1,46 @@
+"""What a call rests on, as a plain dictionary: for the log, the screen and whoever asks later.
+
+Pure; every value fits JSON, none is secret.  Node ids and thumbprints are hex, times milliseconds since the call began.
+"""
+
+from typing import Any
+
+from adapter.findings import Found
+from overlay.ring.ids import Peer
+
+ID_HEX_CHARS = 8
+"""How much of a node id is shown; two nodes of one ring that agree in so much are not met in practice."""
+
+
+def name_of(node: bytes) -> str:
+    """Return the start of a node id (20 bytes) as people see it."""
+    return node.hex()[:ID_HEX_CHARS]
+
+
+def receipt_of_lookup(found: Found) -> dict[str, Any]:
+    """Return who gave which piece, who lied, and what the key rests on."""
+    return {
+        "callee": found.aor,
+        "generation": found.generation,
+        "thumbprint": found.thumbprint.hex(),
+        "basis": found.basis,
+        "support": found.support,
+        "attackers_needed": found.attackers_needed,
+        "asked_everyone": found.asked_everyone,
+        "nodes_known": found.ring_size_known,
+        "nodes_asked": len(found.asked),
+        "nodes_silent": [_node(peer) for peer in found.silent],
+        "hops": found.waves,
+        "drawn": list(found.drawn),
+        "pieces": [
+            {"index": verdict.index, "node": _node(verdict.peer), "ok": verdict.ok, "why": verdict.why}
+            for verdict in found.verdicts
+        ],
+        "liars": [{"node": name_of(liar.node), "piece": liar.index, "why": liar.why} for liar in found.liars],
+        "conflicts": list(found.conflicts),
+        "lookup_ms": found.took_ms,
+    }
+
+
+def _node(peer: Peer) -> str:
+    return str(peer)
