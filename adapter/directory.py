@@ -1,0 +1,254 @@
+"""Find a user on the ring: key pieces and lookup record, in as few waves as the ring's state allows.
+
+I/O: dht, through the Chord interface alone.  [paper §II.C]
+
+1. The owners of 2k-1 *randomly drawn* pieces are asked at once: k of them rebuild the key, k-1 bear witness.
+2. As soon as one of them is late, silent, without its piece or off the polynomial, everyone else who matters is asked
+   too: every node of a ring of at most 2n nodes, the owners of the other pieces in a larger one.
+3. In a larger ring, where a piece is still missing, its position is walked clockwise: a placement made a moment ago, by
+   somebody who knew one node more or fewer, lies there.
+
+What the answers are worth is decided in `adapter.evidence`.  A node may be asked once per lookup, whatever it owns, and
+this adapter's own node is a node like the others.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from adapter.evidence import Evidence
+from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameUnknown
+from overlay.ring.chord import Chord, RingUnreachable
+from overlay.ring.ids import Peer, RingId, id_from_bytes, piece_position
+from overlay.trust.pieces import draw_indices
+from overlay.trust.records import LookupRecord
+from overlay.trust.shamir import check_threshold
+
+HEDGE_S = 0.1
+"""How long the first wave may take before the second one starts beside it, in seconds."""
+LOOKUP_LIMIT_S = 2.4
+"""When a lookup is decided over what has come by then, in seconds; a caller's phone is answered within 3."""
+WALK_NODES = 4
+"""How many nodes clockwise of a position are asked for a missing piece in a ring of more than 2n nodes."""
+MAX_PARALLEL = 32
+"""Questions in flight at once."""
+
+Trace = Callable[[str, dict[str, Any]], None]
+"""Told of each step: its name and its details, all of them fit for JSON."""
+
+_PENDING_ID = bytes(20)
+
+
+class Directory:
+    """Looks users up on one ring."""
+
+    def __init__(
+        self,
+        ring: Chord,
+        *,
+        dealing_public: bytes,
+        k: int,
+        n: int,
+        rng: random.Random | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`dealing_public` is the 32-byte key that signs this overlay's pieces, `k` of `n` its threshold."""
+        check_threshold(k, n)
+        self._ring, self._dealing, self._k, self._n = ring, dealing_public, k, n
+        self._rng: random.Random = rng or random.SystemRandom()
+        self._clock = clock
+
+    async def find(
+        self,
+        aor: str,
+        *,
+        trace: Trace | None = None,
+        min_sequence: int = 0,
+        full: bool = False,
+        record_needed: bool = True,
+    ) -> Found:
+        """Return the user's key and newest record, or say why not.
+
+        `min_sequence` skips older records (ask for one more than the record that led nowhere).  `full` asks every known
+        node, so that all figures speak of the whole ring.  Without `record_needed` the key alone is enough.
+        Raises NameUnknown, NameAway, KeyUnverifiable, RingUnreachable.
+        """
+        search = _Search(
+            self._ring,
+            Evidence(aor, dealing_public=self._dealing, k=self._k, n=self._n),
+            aor=aor,
+            n=self._n,
+            drawn=draw_indices(self._n, 2 * self._k - 1, self._rng),
+            wanted=min_sequence if record_needed else None,
+            clock=self._clock,
+            trace=trace or _silent,
+        )
+        return await search.run(full=full)
+
+
+class _Search:
+    """One lookup: who has been asked, what they said, whether that is enough."""
+
+    def __init__(
+        self,
+        ring: Chord,
+        evidence: Evidence,
+        *,
+        aor: str,
+        n: int,
+        drawn: tuple[int, ...],
+        wanted: int | None,
+        clock: Callable[[], float],
+        trace: Trace,
+    ) -> None:
+        self._ring, self._evidence, self._aor, self._n = ring, evidence, aor, n
+        self._drawn, self._wanted, self._clock, self._trace = drawn, wanted, clock, trace
+        self._asks: dict[RingId, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(MAX_PARALLEL)
+        self._lacking = False
+        self._waves = 1
+        self._began = asyncio.get_running_loop().time()
+        self._known = {peer.id: peer for peer in (*ring.peers(), ring.me)}
+
+    async def run(self, *, full: bool) -> Found:
+        try:
+            everyone = await self._ask_in_waves(full=full)
+        finally:
+            for task in (*self._tasks, *self._asks.values()):
+                task.cancel()
+            await asyncio.gather(*self._tasks, *self._asks.values(), return_exceptions=True)
+        return self._conclude(everyone=everyone)
+
+    async def _ask_in_waves(self, *, full: bool) -> bool:
+        """Ask until it is enough; return whether nobody is left to ask."""
+        self._trace("pieces", {"drawn": list(self._drawn)})
+        self._start(self._ask_owner(index) for index in self._drawn)
+        if await self._listen(limit_s=HEDGE_S, first=True) and not full:
+            return False
+        self._waves = 2
+        others = set(range(1, self._n + 1)).difference(self._drawn)
+        self._start(self._ask_owner(index) for index in sorted(others))
+        if full or len(self._known) <= 2 * self._n:
+            self._start(self._ask(peer) for peer in self._known.values())
+        self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
+        if await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full):
+            return full
+        if len(self._known) > 2 * self._n:
+            self._waves = 3
+            missing = [index for index in range(1, self._n + 1) if not self._evidence.has(index)]
+            self._trace("walk", {"missing": missing, "took_ms": self._took_ms()})
+            self._start(self._walk(index) for index in missing)
+            await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full)
+        return True
+
+    def _start(self, questions: Iterable[Any]) -> None:
+        self._tasks.update(asyncio.ensure_future(question) for question in questions)
+
+    async def _listen(self, *, limit_s: float, first: bool = False, until_all: bool = False) -> bool:
+        """Wait for answers until they are enough (True), all in, or late; in the first wave also until one is poor."""
+        loop = asyncio.get_running_loop()
+        pending = {task for task in self._tasks if not task.done()}
+        while pending:
+            left = self._began + limit_s - loop.time()
+            done, pending = await asyncio.wait(pending, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if not done:
+                return self._enough()
+            if not until_all and (self._enough() or (first and self._lacking)):
+                break
+        return self._enough()
+
+    def _enough(self) -> bool:
+        key = self._evidence.decide(everyone=False)
+        if key is None:
+            return False
+        return self._wanted is None or self._record(key) is not None
+
+    def _record(self, key: Key) -> LookupRecord | None:
+        record, _ = self._evidence.newest_record(key, self._clock())
+        return record if record is not None and record.sequence >= (self._wanted or 0) else None
+
+    async def _ask_owner(self, index: int) -> None:
+        await self._ask(await self._ring.find_successor(piece_position(self._aor, index, self._n)))
+        self._lacking = self._lacking or not self._evidence.has(index)
+
+    async def _walk(self, index: int) -> None:
+        position = piece_position(self._aor, index, self._n)
+        peers = await self._ring.successor_list(position, WALK_NODES)
+        await asyncio.gather(*(self._ask(peer) for peer in peers))
+
+    async def _ask(self, peer: Peer) -> None:
+        if peer.id not in self._asks:
+            self._asks[peer.id] = asyncio.ensure_future(self._fetch(peer))
+        # two indices may have one owner: who waits for the shared answer must not cancel it for the other
+        await asyncio.shield(self._asks[peer.id])
+
+    async def _fetch(self, peer: Peer) -> None:
+        async with self._slots:
+            holding = await self._ring.fetch_at(peer, self._aor)
+        self._evidence.hear(peer, holding, self._clock())
+        indices = [] if holding is None else sorted({piece.index for piece in holding.pieces})
+        detail = {"node": str(peer), "answered": holding is not None, "indices": indices, "took_ms": self._took_ms()}
+        self._trace("piece", detail)
+
+    def _conclude(self, *, everyone: bool) -> Found:
+        evidence = self._evidence
+        key = evidence.decide(everyone=everyone)
+        if key is None:
+            raise self._no_key()
+        record, record_liars = evidence.newest_record(key, self._clock())
+        if self._wanted is not None and (record is None or record.sequence < self._wanted):
+            raise NameAway(f"{self._aor} is registered but has no live address")
+        found = Found(
+            aor=self._aor,
+            bundle=key.bundle,
+            generation=key.generation,
+            record=record,
+            contact=None if record is None else self._contact(record),
+            basis=key.basis,
+            support=key.support,
+            drawn=self._drawn,
+            holders=key.holders,
+            verdicts=key.verdicts,
+            liars=key.liars + record_liars,
+            conflicts=evidence.conflicts(),
+            attackers_needed=key.attackers_needed,
+            asked_everyone=set(self._known) <= {peer.id for peer in evidence.answered},
+            asked=tuple(evidence.answered),
+            silent=tuple(peer for peer, answered in evidence.answered.items() if not answered),
+            waves=self._waves,
+            ring_size_known=len(self._known),
+            took_ms=self._took_ms(),
+        )
+        self._trace("key", {"basis": found.basis, "support": found.support, "took_ms": found.took_ms})
+        return found
+
+    def _no_key(self) -> Exception:
+        evidence = self._evidence
+        if evidence.heard_pieces:
+            return KeyUnverifiable(f"the pieces of {self._aor}'s key that were found do not make one key")
+        me = self._ring.me.id
+        others = [answered for peer, answered in evidence.answered.items() if peer.id != me]
+        silent = others.count(False)
+        # a name lies on min(n, nodes) nodes: with that many silent, "nobody has it" would be a guess
+        if not any(others) or silent >= min(self._n, len(evidence.answered)):
+            return RingUnreachable("too few nodes of the ring answer")
+        return NameUnknown(f"nobody on the ring knows {self._aor}")
+
+    def _contact(self, record: LookupRecord) -> Peer | None:
+        if record.node_id != _PENDING_ID:
+            return Peer(id=id_from_bytes(record.node_id), host=record.host, port=record.port)
+        # published before its node had an id: the ring knows by now who answers at that address
+        nodes = (*self._known.values(), *self._evidence.answered)
+        return next((peer for peer in nodes if peer.address == (record.host, record.port)), None)
+
+    def _took_ms(self) -> float:
+        return round((asyncio.get_running_loop().time() - self._began) * 1000, 1)
+
+
+def _silent(_step: str, _detail: dict[str, Any]) -> None:
+    """Trace nothing."""

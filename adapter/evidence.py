@@ -1,0 +1,213 @@
+"""What the nodes of the ring said of one name, and what may be concluded from it.  I/O: none; time is an argument.
+
+A holder's word is never taken.  Three checks stand between an answer and a key [paper §II.C]:
+
+1. *The signature on each piece.*  A piece that the bootstrap did not sign counts as missing, and who gave it is named.
+2. *The acceptance rule.*  A polynomial of degree < k counts only if at least 2k-1 distinct nodes each gave a share of a
+   distinct index that lies on it; a node counts once, whatever it claims.  This one needs no signature: fewer than k
+   liars reach at most 2k-2, even with the dealing key in their hands.
+3. *The lookup record.*  It is signed by the user and has to verify under the key that was rebuilt.
+
+Where fewer than 2k-1 nodes hold anything at all (a young ring, dead holders), check 2 cannot be made.  Then signatures
+alone decide, provided that everyone was asked and nothing contradicts, and the result says `basis="signatures"`.
+Where 2k-1 nodes do hold pieces and still no polynomial passes, there is no answer: signatures must not overrule the
+rule that exists because signatures can be stolen.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from adapter.findings import Basis, Key, PieceVerdict, fewest_holders
+from overlay.errors import RemoteError
+from overlay.ring.ids import Peer, id_to_bytes
+from overlay.ring.storage import Holding
+from overlay.trust.acceptance import Claim, Liar, accept
+from overlay.trust.coverage import maximum_matching
+from overlay.trust.identity import KeyBundle
+from overlay.trust.pieces import KeyPiece
+from overlay.trust.records import LookupRecord
+from overlay.trust.shamir import combine, share_at
+
+MAX_PIECES_HEARD = 32
+"""Pieces looked at in one node's answer; an honest node holds at most n of them."""
+RECORD_INDEX = 0
+"""The index under which a liar is named whose lie was a lookup record; pieces count from 1."""
+
+_OFF = "share off the polynomial"
+
+
+class Evidence:
+    """The answers to one lookup, in the order in which they came."""
+
+    def __init__(self, aor: str, *, dealing_public: bytes, k: int, n: int) -> None:
+        """`aor` is the name asked for, `dealing_public` the 32-byte key that signs pieces."""
+        self._aor, self._dealing, self._k, self._n = aor, dealing_public, k, n
+        self._pieces: list[tuple[PieceVerdict, KeyPiece]] = []
+        self._records: list[tuple[Peer, LookupRecord]] = []
+        self._judged: tuple[int, bool, Key | None] | None = None
+        self.answered: dict[Peer, bool] = {}
+        """Who was asked, and whether an answer came."""
+
+    @property
+    def heard_pieces(self) -> bool:
+        """Whether anybody gave a piece of this name that counts; a forged one counts as missing."""
+        return any(verdict.ok for verdict, _ in self._pieces)
+
+    def hear(self, peer: Peer, holding: Holding | None, now: float) -> None:
+        """Take in one node's answer; None is silence."""
+        self.answered[peer] = holding is not None
+        if holding is None:
+            return
+        for piece in holding.pieces[:MAX_PIECES_HEARD]:
+            self._pieces.append((self._check(peer, piece, now), piece))
+        if holding.record is not None:
+            self._records.append((peer, holding.record))
+        self._judged = None
+
+    def has(self, index: int) -> bool:
+        """Whether a validly signed piece of this index was given."""
+        return any(verdict.ok and verdict.index == index for verdict, _ in self._pieces)
+
+    def decide(self, *, everyone: bool) -> Key | None:
+        """Return the key that the evidence supports, or None.
+
+        `everyone` says that nobody is left to ask; only then may signatures alone decide.
+        """
+        if self._judged is None or self._judged[:2] != (len(self._pieces), everyone):
+            self._judged = (len(self._pieces), everyone, self._decide(everyone=everyone))
+        return self._judged[2]
+
+    def newest_record(self, key: Key, now: float) -> tuple[LookupRecord | None, tuple[Liar, ...]]:
+        """Return the valid record with the highest sequence, and the nodes whose record the key does not verify."""
+        best: LookupRecord | None = None
+        liars: list[Liar] = []
+        for peer, record in self._records:
+            if record.expires_at <= now:
+                continue  # old, which is no lie
+            try:
+                self._verify_record(record, key, now)
+            except RemoteError as error:
+                liars.append(Liar(node=id_to_bytes(peer.id), index=RECORD_INDEX, why=f"lookup record: {error}"))
+                continue
+            if best is None or record.sequence > best.sequence:
+                best = record
+        return best, tuple(liars)
+
+    def conflicts(self) -> tuple[str, ...]:
+        """Name each piece of which two different shares carry a valid signature: a leaked key or a lying bootstrap."""
+        seen: dict[tuple[int, int], KeyPiece] = {}
+        found: dict[tuple[int, int], str] = {}
+        for verdict, piece in self._pieces:
+            if not verdict.ok:
+                continue
+            place = (piece.generation, piece.index)
+            first = seen.setdefault(place, piece)
+            if first.share != piece.share:
+                found[place] = f"two signed shares for piece {piece.index} of generation {piece.generation}"
+        return tuple(found.values())
+
+    def _check(self, peer: Peer, piece: KeyPiece, now: float) -> PieceVerdict:
+        def verdict(why: str, *, lie: bool) -> PieceVerdict:
+            return PieceVerdict(
+                index=piece.index, peer=peer, generation=piece.generation, ok=not why, why=why, lie=lie and bool(why)
+            )
+
+        if piece.expires_at <= now:
+            return verdict("piece expired", lie=False)
+        if piece.aor != self._aor:
+            return verdict("piece of another name", lie=True)
+        if (piece.k, piece.n) != (self._k, self._n) or not 1 <= piece.index <= self._n:
+            return verdict("piece of another threshold", lie=True)
+        try:
+            piece.verify(self._dealing, now=now)
+        except RemoteError as error:
+            return verdict(str(error), lie=True)
+        return verdict("", lie=False)
+
+    def _verify_record(self, record: LookupRecord, key: Key, now: float) -> None:
+        if record.aor != self._aor:
+            raise RemoteError("it is of another name")
+        if record.generation != key.generation or record.bundle != key.bundle.encode():
+            raise RemoteError("it is of another key")
+        record.verify(now=now)
+
+    def _decide(self, *, everyone: bool) -> Key | None:
+        by_generation = self._by_generation()
+        rule_failed = False
+        for generation, claims in by_generation.items():
+            if _witnesses(claims) < 2 * self._k - 1:
+                continue
+            accepted = accept(claims, k=self._k, n=self._n)
+            if accepted is not None:
+                # the highest generation that passes wins; a higher one with less support is evidence, not an answer
+                off = {liar.node for liar in accepted.liars}
+                true = [claim for claim in claims if claim.node not in off]
+                return self._key(accepted.secret, true, generation, "polynomial", support=accepted.support)
+            rule_failed = True
+        if rule_failed or not everyone:
+            return None
+        for generation, claims in by_generation.items():
+            if len({claim.index for claim in claims}) >= self._k:
+                return self._by_signatures(claims, generation)
+        return None
+
+    def _by_generation(self) -> dict[int, list[Claim]]:
+        claims: dict[int, list[Claim]] = {}
+        for verdict, piece in sorted(self._pieces, key=lambda pair: -pair[1].generation):
+            if verdict.ok:
+                claim = Claim(node=id_to_bytes(verdict.peer.id), index=piece.index, share=piece.share)
+                claims.setdefault(piece.generation, []).append(claim)
+        return claims
+
+    def _by_signatures(self, claims: list[Claim], generation: int) -> Key | None:
+        points = {claim.index: claim.share for claim in claims}
+        try:
+            secret = combine(points, k=self._k)
+        except RemoteError:
+            return None
+        key = self._key(secret, claims, generation, "signatures", support=len({claim.node for claim in claims}))
+        # one contradiction is enough to refuse: nothing here tells which of two signed shares is the true one
+        return None if key is None or any(v.generation == generation and v.why == _OFF for v in key.verdicts) else key
+
+    def _key(self, secret: bytes, true: list[Claim], generation: int, basis: Basis, *, support: int) -> Key | None:
+        points = {claim.index: claim.share for claim in true}
+        try:
+            bundle = KeyBundle.decode(secret)
+            shares = {index: share_at(points, k=self._k, index=index) for index in range(1, self._n + 1)}
+        except RemoteError:
+            return None
+        verdicts: list[PieceVerdict] = []
+        holders: dict[int, dict[Peer, None]] = {}
+        for verdict, piece in self._pieces:
+            final = verdict
+            if verdict.ok and piece.generation != generation:
+                final = replace(verdict, ok=False, why="piece of another generation")
+            elif verdict.ok and (piece.share != shares[piece.index] or piece.thumbprint != bundle.thumbprint()):
+                final = replace(verdict, ok=False, why=_OFF, lie=True)
+            if final.ok:
+                holders.setdefault(piece.index, {})[verdict.peer] = None
+            verdicts.append(final)
+        held = {index: tuple(peers) for index, peers in sorted(holders.items())}
+        return Key(
+            bundle=bundle,
+            generation=generation,
+            basis=basis,
+            support=support,
+            verdicts=tuple(verdicts),
+            liars=_liars(verdicts),
+            holders=held,
+            attackers_needed=fewest_holders(held, k=self._k),
+        )
+
+
+def _witnesses(claims: Iterable[Claim]) -> int:
+    """Return how many nodes can stand for an index of their own."""
+    edges: dict[bytes, set[int]] = {}
+    for claim in claims:
+        edges.setdefault(claim.node, set()).add(claim.index)
+    return maximum_matching(edges)
+
+
+def _liars(verdicts: Iterable[PieceVerdict]) -> tuple[Liar, ...]:
+    lies = (Liar(node=id_to_bytes(v.peer.id), index=v.index, why=v.why) for v in verdicts if v.lie)
+    return tuple(dict.fromkeys(lies))
