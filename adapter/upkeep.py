@@ -1,0 +1,218 @@
+"""Keep one user's pieces and lookup record where readers look for them, without the bootstrap.
+
+I/O: dht, through the Chord interface alone.  [paper §II.B]
+
+The owner's adapter got all n signed pieces at registration.  From then on it alone moves them: on a change of the ring,
+and every `ROUND_S` in any case, it runs one *round*:
+
+1. compute the placement from the ring's successor lists (`overlay.ring.placement`);
+2. ask the nodes concerned what they hold;
+3. store what is missing at its place, the lookup record beside every piece;
+4. only where a place has acknowledged its piece, let the old holders drop theirs, by a signed release each.
+
+A round that is repeated does nothing, a round that is cut short leaves more copies than needed and never fewer, and two
+rounds never run at once (`adapter.rounds`).  Every figure shown to a user (`holders`, `attackers_needed`) comes from
+answers of this round, not from what was once stored.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from adapter.rounds import Round, RoundRun
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.chord import Chord
+from overlay.ring.ids import Peer, id_to_bytes
+from overlay.trust.identity import PrivateBundle
+from overlay.trust.pieces import KeyPiece
+from overlay.trust.records import LookupRecord, Release
+
+ROUND_S = 10.0
+"""The longest time between two rounds, in seconds."""
+WIDE_ROUND_S = 30.0
+"""The same in a ring of more than 2n nodes, where a round costs a lookup for each piece."""
+RETRY_S = 1.0
+"""The time to the next round after one that left something undone, in seconds."""
+DEBOUNCE_S = 0.3
+"""How long the ring has to be quiet before a change starts a round, in seconds."""
+MAX_DEBOUNCE_S = 1.5
+"""How long a restless ring can put a round off, in seconds."""
+RECORD_LIFETIME_S = 600
+"""How long a lookup record lives, in seconds; renewed at half of it."""
+
+
+class Upkeep:
+    """Keeps the pieces and the lookup record of one user alive and in place."""
+
+    def __init__(
+        self,
+        ring: Chord,
+        *,
+        user: PrivateBundle,
+        pieces: Sequence[KeyPiece],
+        clock: Callable[[], float] = time.time,
+        sequence: int = 0,
+        on_round: Callable[[Round], None] | None = None,
+    ) -> None:
+        """`pieces` are all n pieces of this user; `sequence` is the highest one ever published, as far as known."""
+        self._ring, self._user, self._clock, self._on_round = ring, user, clock, on_round
+        self._pieces = _complete(pieces, user)
+        self._aor, self._generation, self._n = pieces[0].aor, pieces[0].generation, pieces[0].n
+        self._sequence = sequence
+        self._record: LookupRecord | None = None
+        self._release_sequence = 0
+        self._last = Round(
+            placed={},
+            holders={},
+            missing=tuple(self._pieces),
+            moved=0,
+            released=0,
+            kept_on=0,
+            ring_size_known=1,
+            attackers_needed=0,
+        )
+        self._changed = asyncio.Event()
+        self._stopped = False
+        self._running = asyncio.Lock()
+        self.counters: Counter[str] = Counter()
+        """Rounds, moved and released pieces, published records so far."""
+
+    @property
+    def last(self) -> Round:
+        """What the latest round found."""
+        return self._last
+
+    @property
+    def record(self) -> LookupRecord | None:
+        """The lookup record published last, None before the first round."""
+        return self._record
+
+    @property
+    def sequence(self) -> int:
+        """The highest sequence published or seen; to be kept across restarts."""
+        return self._sequence
+
+    @property
+    def distinct_holders(self) -> int:
+        """How many distinct nodes held a piece at the end of the latest round."""
+        return self._last.distinct_holders
+
+    def placed(self) -> dict[int, Peer]:
+        """Return piece index -> node, for each piece that lies at its place."""
+        return dict(self._last.placed)
+
+    def renew(self, pieces: Sequence[KeyPiece]) -> None:
+        """Take the same pieces with a later expiry, from the bootstrap; the next round stores them."""
+        renewed = _complete(pieces, self._user)
+        if any(renewed[i].share != piece.share or renewed[i].aor != piece.aor for i, piece in self._pieces.items()):
+            raise LocalError("a renewal brings the same shares again")
+        self._pieces = renewed
+        self.changed()
+
+    def changed(self) -> None:
+        """Say that the ring has changed: a round starts as soon as it is quiet."""
+        self._changed.set()
+
+    def stop(self) -> None:
+        """End `run` after the round in progress."""
+        self._stopped = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Run rounds until `stop`."""
+        while not self._stopped:
+            done = await self.round()
+            quiet_s = ROUND_S if done.ring_size_known <= 2 * self._n else WIDE_ROUND_S
+            await self._wait(quiet_s if done.settled else RETRY_S)
+
+    async def round(self) -> Round:
+        """Run one round, after the one in progress if there is one, and return what it found and did."""
+        async with self._running:
+            holders = {peer for peers in self._last.holders.values() for peer in peers}
+            self._last = await RoundRun(self._ring, self, known_holders=holders).run()
+        self.counters.update(rounds=1, moved=self._last.moved, released=self._last.released)
+        if self._on_round is not None:
+            self._on_round(self._last)
+        return self._last
+
+    async def _wait(self, limit_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        end = loop.time() + MAX_DEBOUNCE_S
+        while not self._stopped and self._changed.is_set() and loop.time() < end:
+            self._changed.clear()
+            await asyncio.sleep(DEBOUNCE_S)
+        self._changed.clear()
+
+    # what a round asks of its owner
+
+    @property
+    def pieces(self) -> Mapping[int, KeyPiece]:
+        """All n pieces, by index."""
+        return self._pieces
+
+    def record_above(self, sequence: int) -> LookupRecord:
+        """Return the record to lie beside every piece: the last one, or a new one where that is old or untrue."""
+        now, me, last = self._clock(), self._ring.me, self._record
+        where = (id_to_bytes(me.id), me.host, me.port)
+        if (
+            last is None
+            or last.sequence < sequence  # somebody holds a newer one, of an earlier life of this adapter
+            or (last.node_id, last.host, last.port) != where
+            or not 0 <= now - last.issued_at < RECORD_LIFETIME_S / 2
+        ):
+            # the clock keeps the sequence growing where the state of an earlier life was lost
+            self._sequence = max(self._sequence + 1, sequence + 1, int(now))
+            node_id, host, port = where
+            self._record = last = LookupRecord.issue(
+                self._user,
+                aor=self._aor,
+                generation=self._generation,
+                node_id=node_id,
+                host=host,
+                port=port,
+                sequence=self._sequence,
+                issued_at=int(now),
+                expires_at=int(now) + RECORD_LIFETIME_S,
+            )
+            self.counters["records"] += 1
+        return last
+
+    def release(self, holder: Peer, indices: Iterable[int]) -> Release:
+        """Sign the leave for one holder to drop these pieces."""
+        # milliseconds since the epoch: above whatever an earlier life of this adapter has signed
+        self._release_sequence = max(self._release_sequence + 1, int(self._clock() * 1000))
+        return Release.issue(
+            self._user,
+            aor=self._aor,
+            generation=self._generation,
+            node_id=id_to_bytes(holder.id),
+            indices=tuple(sorted(indices)),
+            sequence=self._release_sequence,
+        )
+
+    def has_signed(self, record: LookupRecord) -> bool:
+        """Whether a record is this user's own, of this generation, and counts now."""
+        if (record.aor, record.generation, record.bundle) != (self._aor, self._generation, self._user.public.encode()):
+            return False
+        try:
+            record.verify(now=self._clock())
+        except RemoteError:
+            return False
+        return True
+
+
+def _complete(pieces: Sequence[KeyPiece], user: PrivateBundle) -> dict[int, KeyPiece]:
+    """Return the pieces by index; LocalError unless they are all n pieces of one generation of this user's key."""
+    by_index = {piece.index: piece for piece in pieces}
+    dealt = {(piece.aor, piece.generation, piece.k, piece.n, piece.thumbprint) for piece in pieces}
+    if len(dealt) != 1 or len(by_index) != len(pieces) or len(pieces) != pieces[0].n:
+        raise LocalError("upkeep needs every piece of one generation once")
+    if pieces[0].thumbprint != user.public.thumbprint():
+        raise LocalError("upkeep needs the pieces of this user's own key")
+    return by_index
