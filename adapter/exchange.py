@@ -1,0 +1,279 @@
+"""The shell around the call machines: lookups, lines and timers for INVITE and REDIRECT.  I/O: dht.
+
+A machine says what it wants through `next_event()`; here it is done, and told back.  Nothing is decided in this file
+[paper §II.C].
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from adapter.calls.answering import Answering, LocalUser
+from adapter.calls.events import (
+    Announced,
+    AskHigherSequence,
+    Done,
+    Failure,
+    LookUp,
+    Outcome,
+    Refused,
+    SendLine,
+)
+from adapter.calls.inviting import Inviting
+from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameUnknown
+from overlay.errors import RemoteError
+from overlay.ring.chord import RingUnreachable
+from overlay.ring.tasks import Tasks
+from overlay.wire.codec import decode_line
+from overlay.wire.messages import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from adapter.calls.answering import Binding
+    from adapter.directory import Trace
+    from adapter.findings import Found
+    from adapter.membership import Membership
+    from adapter.steps import Step, Steps
+    from overlay.ring.ids import Peer
+    from overlay.trust.identity import PrivateBundle
+
+MAX_CALLS: Final = 64
+"""Call attempts of this device's users under way at once."""
+
+_log = logging.getLogger(__name__)
+
+
+class Machine(Protocol):
+    """What both call machines have in common."""
+
+    def next_deadline(self) -> float | None:
+        """Return when `handle_timer` wants to be called."""
+
+    def handle_timer(self, now: float) -> None:
+        """Act on the deadline."""
+
+
+class Clock:
+    """Seconds since the epoch on a clock that does not step while the process lives."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return time.monotonic() + self._offset
+
+
+class Exchange:
+    """Carries SECP2PSIP INVITE, REDIRECT and ERROR between this device and the others."""
+
+    def __init__(
+        self,
+        membership: Membership,
+        users: Mapping[str, PrivateBundle],
+        *,
+        contacts: Callable[[str], Sequence[Binding]],
+        steps: Steps,
+    ) -> None:
+        """`contacts` gives a user's registered phones, best first."""
+        self._membership, self._users = membership, users
+        self._steps = steps
+        self._clock = Clock()
+        self._attempts: set[_Attempt] = set()
+        self._tasks = Tasks()
+        self._timer: asyncio.TimerHandle | None = None
+        self.counters: Counter[str] = Counter()
+        """Lines by method, and lines that did not count."""
+        self._answering = Answering(
+            users={aor: LocalUser(private=bundle, party=self._party(aor)) for aor, bundle in users.items()},
+            contacts=contacts,
+            random_bytes=secrets.token_bytes,
+            now=self._clock(),
+        )
+
+    async def invite(self, caller: str, callee: str, *, step: Step) -> Outcome:
+        """Find `callee`, ask his adapter where his phone is, and return how that ended; cancel the task to give up."""
+        if len(self._attempts) >= MAX_CALLS:
+            return Outcome(status=503, reason="this adapter has too many calls under way", retry_after_s=5)
+        machine = Inviting(
+            caller=self._users[caller],
+            party=self._party(caller),
+            callee=callee,
+            random_bytes=secrets.token_bytes,
+            now=self._clock(),
+        )
+        attempt = _Attempt(machine, self._membership, self._clock, step)
+        self._attempts.add(attempt)
+        try:
+            return await attempt.run()
+        finally:
+            self._attempts.discard(attempt)
+
+    def line_received(self, source: Peer, line: bytes) -> None:
+        """Take one SECP2PSIP line from the ring."""
+        try:
+            method = decode_line(line).method
+        except RemoteError as error:
+            self.counters[str(error)] += 1
+            return
+        self.counters[method] += 1
+        if method == "INVITE":
+            self._answering.line_received(line, source, self._clock())
+            self._answer()
+            return
+        for attempt in tuple(self._attempts):
+            attempt.line_received(line, source)
+
+    async def stop(self) -> None:
+        """End everything under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.close()
+
+    def _party(self, aor: str) -> Party:
+        enrolment = self._membership.enrolment(aor)
+        return Party(
+            aor=aor,
+            generation=1 if enrolment is None else enrolment.generation,
+            thumbprint=self._users[aor].public.thumbprint(),
+        )
+
+    def _answer(self) -> None:
+        """Do what the answering machine wants, and arm its timer."""
+        while (event := self._answering.next_event()) is not None:
+            match event:
+                case SendLine(peer=peer, line=line):
+                    self._tasks.spawn(self._deliver(peer, line), name="deliver")
+                case LookUp():
+                    self._tasks.spawn(self._look_up(event), name="look up")
+                case Announced(caller=caller, callee=callee):
+                    self._steps.begin("answer")("SECP2PSIP REDIRECT", {"caller": caller, "callee": callee})
+                case Refused(code=code, why=why, caller=caller, callee=callee, source=source):
+                    self.counters[f"refused: {code}"] += 1
+                    detail = {"caller": caller, "callee": callee, "code": code, "why": why, "from": str(source)}
+                    self._steps.begin("answer")("SECP2PSIP ERROR", detail)
+        self._timer = _rearm(self._timer, self._answering, self._clock, self._answer)
+
+    async def _deliver(self, peer: Peer, line: bytes) -> None:
+        if not await self._membership.ring.deliver(peer, line):
+            self.counters["answer not acknowledged"] += 1
+
+    async def _look_up(self, wanted: LookUp) -> None:
+        step = self._steps.begin("answer")
+        step("SECP2PSIP INVITE", {"says it is from": wanted.aor})
+        result = await _find(self._membership, wanted, _pieces_trace(step))
+        if isinstance(result, Failure):
+            self._answering.lookup_failed(wanted.ticket, result, self._clock())
+        else:
+            self._answering.looked_up(wanted.ticket, result, self._clock())
+        self._answer()
+
+
+class _Attempt:
+    """One call attempt under way."""
+
+    def __init__(self, machine: Inviting, membership: Membership, clock: Clock, step: Step) -> None:
+        self._machine, self._membership, self._clock, self._step = machine, membership, clock, step
+        self._tasks = Tasks()
+        self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> Outcome:
+        self._pump()
+        try:
+            return await self._done
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            await self._tasks.close()
+
+    def line_received(self, line: bytes, source: Peer) -> None:
+        self._machine.line_received(line, source, self._clock())
+        self._pump()
+
+    def _pump(self) -> None:
+        while (event := self._machine.next_event()) is not None:
+            match event:
+                case LookUp():
+                    self._tasks.spawn(self._look_up(event), name="look up")
+                case SendLine(peer=peer, line=line):
+                    self._step("SECP2PSIP INVITE", {"to": str(peer), "size_bytes": len(line)})
+                    self._tasks.spawn(self._deliver(peer, line), name="deliver")
+                case AskHigherSequence(aor=aor, min_sequence=sequence):
+                    self._tasks.spawn(self._search(aor, sequence), name="search")
+                case Done(outcome=outcome):
+                    if not self._done.done():
+                        self._done.set_result(outcome)
+        self._timer = _rearm(self._timer, self._machine, self._clock, self._pump)
+
+    async def _look_up(self, wanted: LookUp) -> None:
+        result = await _find(self._membership, wanted, _pieces_trace(self._step))
+        if isinstance(result, Failure):
+            self._machine.lookup_failed(result, self._clock())
+        else:
+            self._machine.looked_up(result, self._clock())
+        self._pump()
+
+    async def _search(self, aor: str, sequence: int) -> None:
+        self._step("NO ANSWER", {"asking": "every holder for a newer address"})
+        try:
+            found: Found | None = await self._membership.directory.find(aor, min_sequence=sequence, full=True)
+        except (LookupFailed, RingUnreachable):
+            found = None
+        self._machine.searched(found, self._clock())
+        self._pump()
+
+    async def _deliver(self, peer: Peer, line: bytes) -> None:
+        ok = await self._membership.ring.deliver(peer, line)
+        self._machine.delivered(peer, ok, self._clock())
+        self._pump()
+
+
+async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found | Failure:
+    """Look a user up; the failures in the machines' words."""
+    try:
+        return await membership.directory.find(wanted.aor, trace=trace, record_needed=wanted.record_needed)
+    except NameUnknown:
+        return Failure.UNKNOWN
+    except NameAway:
+        return Failure.AWAY
+    except KeyUnverifiable:
+        return Failure.UNVERIFIABLE
+    except RemoteError as error:
+        if not isinstance(error, RingUnreachable):
+            _log.warning("looking %s up failed: %s", wanted.aor, error)
+        return Failure.UNREACHABLE
+
+
+def _pieces_trace(step: Step) -> Trace:
+    """Turn the directory's trace into the steps that people see."""
+    names = {"pieces": "PIECES", "widen": "PIECES ALL", "walk": "PIECES WALK", "key": "KEY"}
+
+    def trace(what: str, detail: dict[str, Any]) -> None:
+        if (name := names.get(what)) is not None:
+            step(name, detail)
+
+    return trace
+
+
+def _rearm(
+    timer: asyncio.TimerHandle | None, machine: Machine, clock: Clock, then: Callable[[], None]
+) -> asyncio.TimerHandle | None:
+    """Replace a machine's timer by one at its next deadline."""
+    if timer is not None:
+        timer.cancel()
+    deadline = machine.next_deadline()
+    if deadline is None:
+        return None
+
+    def fire() -> None:
+        machine.handle_timer(clock())
+        then()
+
+    return asyncio.get_running_loop().call_later(max(0.0, deadline - clock()), fire)

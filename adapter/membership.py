@@ -1,0 +1,290 @@
+"""The device's place on the ring: enrol its users, join, keep their pieces in place.  I/O: udp, tcp, dht, files.
+
+One ring node serves every user of the device.  A user is *registered* when the state directory holds an enrolment for
+him that has not expired; from then on the bootstrap server is not asked again until something is due for renewal
+[paper §II.B] [system §2].  The node joins at start if anybody is registered, else with the first registration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from adapter.directory import Directory
+from adapter.registering import NotRegistered, ask_bootstrap, read_back
+from adapter.upkeep import Upkeep
+from overlay.errors import Secp2psipError
+from overlay.ring.chord import RingUnreachable
+from overlay.ring.kademlia_ring import KademliaRing
+from overlay.ring.sessions import RingIdentity
+from overlay.ring.storage import RecordStore
+from overlay.ring.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from adapter.enrolment import Enrolment
+    from adapter.keystore import Keys
+    from adapter.service import ServiceConfig
+    from adapter.state import StateDir
+    from adapter.steps import Step
+    from overlay.ring.ids import Peer
+
+
+RENEW_AFTER_S: Final = 7 * 86_400
+"""Pieces and credential older than this are renewed as soon as the bootstrap server can be reached [system §2]."""
+RENEW_RETRY_S: Final = 3_600
+"""How long after a failed renewal the next one is tried."""
+WARN_BEFORE_S: Final = 7 * 86_400
+"""How long before its expiry an enrolment that could not be renewed is spoken of."""
+REJOIN_EVERY_S: Final = 3
+"""How often a node that knows nobody tries those it knew."""
+PEERS_KEPT_EVERY_S: Final = 30
+"""How often the nodes to join through are written down."""
+JOIN_CONTACTS: Final = 24
+"""Nodes tried when joining, the best known first."""
+STORE_FILE: Final = "ring.sqlite"
+
+
+class Membership:
+    """The one ring node of this device, and the registered state of each of its users."""
+
+    def __init__(
+        self,
+        config: ServiceConfig,
+        state: StateDir,
+        keys: dict[str, Keys],
+        *,
+        on_line: Callable[[Peer, bytes], None],
+        warn: Callable[[str, str], None],
+    ) -> None:
+        """`keys` by user; `on_line` takes each SECP2PSIP line from the ring; `warn` a sentence and its hint."""
+        self._config, self._state, self._keys = config, state, keys
+        self._on_line, self._warn = on_line, warn
+        self._enrolments: dict[str, Enrolment] = {}
+        self._upkeeps: dict[str, Upkeep] = {}
+        self._ring: KademliaRing | None = None
+        self._directory: Directory | None = None
+        self._tasks = Tasks()
+        self._registering = asyncio.Lock()
+        self._has_joined = False
+        self._stopping = asyncio.Event()
+
+    @property
+    def ring(self) -> KademliaRing:
+        """The ring node; NotRegistered while there is none."""
+        if self._ring is None:
+            raise NotRegistered(
+                "no user of this adapter is registered on the ring yet", hint="register a phone, or give --bootstrap"
+            )
+        return self._ring
+
+    @property
+    def directory(self) -> Directory:
+        """Finds users on the ring; NotRegistered while there is no ring node."""
+        if self._directory is None:
+            _ = self.ring
+        assert self._directory is not None
+        return self._directory
+
+    @property
+    def joined(self) -> bool:
+        """Whether the node runs and knows another one."""
+        return self._ring is not None and bool(self._ring.peers())
+
+    @property
+    def running(self) -> KademliaRing | None:
+        """The ring node, or None while there is none."""
+        return self._ring
+
+    @property
+    def overlay(self) -> str:
+        """Name of the overlay, empty while nobody is registered."""
+        return next((enrolment.overlay for enrolment in self._enrolments.values()), "")
+
+    @property
+    def threshold(self) -> tuple[int, int]:
+        """The overlay's k and n; NotRegistered while nobody is registered."""
+        _ = self.ring
+        dealing = next(iter(self._enrolments.values())).dealing
+        return dealing.k, dealing.n
+
+    def settled(self, user: str) -> bool:
+        """Whether `register` has nothing to do for the user."""
+        return self.enrolment(user) is not None and user in self._upkeeps
+
+    def expires_at(self, user: str) -> int:
+        """Return when the user's registered state expires, in seconds since the epoch."""
+        return expires_at(self._enrolments[user])
+
+    def enrolment(self, user: str) -> Enrolment | None:
+        """Return the user's registered state while it is valid."""
+        enrolment = self._enrolments.get(user)
+        return enrolment if enrolment is not None and expires_at(enrolment) > time.time() else None
+
+    def upkeep(self, user: str) -> Upkeep | None:
+        """Return what keeps the user's pieces in place."""
+        return self._upkeeps.get(user)
+
+    async def start(self) -> None:
+        """Read the registered state of every user and, if there is any, join the ring with it."""
+        for user in self._keys:
+            enrolment = self._state.load_enrolment(user)
+            if enrolment is not None and self._is_ours(user, enrolment):
+                self._enrolments[user] = enrolment
+        for user in self._keys:
+            if (enrolment := self.enrolment(user)) is not None:
+                await self._take_place(user, enrolment, port=self._config.ring[1])
+        self._tasks.spawn(self._mind(), name="mind the ring")
+
+    async def register(self, user: str, step: Step) -> None:
+        """Make sure that `user` is registered and the node joined; quick when that is so already.
+
+        Raises EnrolmentRefused, EnrolmentFailed, NotRegistered.
+        """
+        if self.settled(user):
+            return
+        async with self._registering:
+            if self.enrolment(user) is None:
+                await self._enrol(user, step)
+            enrolment = self._enrolments[user]
+            if user not in self._upkeeps:
+                await self._take_place(user, enrolment, port=self._config.ring[1])
+            step("JOINED", {"node": str(self.ring.me), "peers": len(self.ring.peers())})
+
+    async def stop(self) -> None:
+        """Hand over what this node keeps, say goodbye and close."""
+        self._stopping.set()
+        for upkeep in self._upkeeps.values():
+            upkeep.stop()
+        await self._tasks.close()
+        if self._ring is not None:
+            self._keep_peers()
+            await self._ring.leave()
+
+    async def _enrol(self, user: str, step: Step) -> None:
+        """Ask the bootstrap server, see that it did what it says, and write that down."""
+        address, enrolment = await ask_bootstrap(
+            self._config, user, self._keys[user], ring=self._ring, pin=self._pin(), step=step
+        )
+        await self._open(enrolment, address)
+        await read_back(self.ring, user, enrolment)
+        step("READ BACK", {"pieces": len(enrolment.pieces)})
+        self._state.save_enrolment(user, enrolment)
+        self._enrolments[user] = enrolment
+        await self._take_place(user, enrolment, port=address[1])
+
+    def _pin(self) -> bytes | None:
+        """Return the thumbprint of the overlay key to hold to: the configured one, else the first seen."""
+        if self._config.overlay_key is not None:
+            return self._config.overlay_key
+        return next((enrolment.overlay_bundle.thumbprint() for enrolment in self._enrolments.values()), None)
+
+    async def _open(self, enrolment: Enrolment, address: tuple[str, int]) -> None:
+        """Open the ring node with the first credential there is."""
+        if self._ring is not None:
+            return
+        identity = RingIdentity(
+            node_key=next(iter(self._keys.values())).node,
+            credential=enrolment.credential,
+            overlay=enrolment.overlay,
+            overlay_public=enrolment.overlay_bundle.ed25519,
+        )
+        store = RecordStore(self._state.path / STORE_FILE)
+        ring = KademliaRing(identity, store, dealing_public=enrolment.dealing.dealing_public)
+        ring.on_line = self._on_line
+        ring.on_change = self._ring_changed
+        await ring.open(*address)
+        self._ring = ring
+        self._directory = Directory(
+            ring, dealing_public=enrolment.dealing.dealing_public, k=enrolment.dealing.k, n=enrolment.dealing.n
+        )
+
+    async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
+        """Join the ring and begin to keep the user's pieces in place."""
+        await self._open(enrolment, (self._config.ring[0], port))
+        if not self._has_joined:
+            await self._join()
+        if (old := self._upkeeps.get(user)) is not None:
+            old.stop()
+        upkeep = Upkeep(self.ring, user=self._keys[user].user, pieces=enrolment.pieces)
+        self._upkeeps[user] = upkeep
+        self._tasks.spawn(upkeep.run(), name=f"upkeep of {user}")
+
+    async def _join(self) -> None:
+        """Join through whoever is known; a ring that nobody answers for is looked for again from time to time."""
+        contacts = self._contacts()
+        try:
+            await self.ring.join(contacts)
+        except RingUnreachable:
+            self._warn(
+                f"none of the {len(contacts)} nodes of the ring known here answers",
+                "start another adapter or the bootstrap server: this one keeps trying",
+            )
+        self._has_joined = True
+
+    def _contacts(self) -> list[Peer]:
+        known = [*self._state.load_peers(), *(peer for e in self._enrolments.values() for peer in e.nodes)]
+        me = self.ring.me.id
+        return list({peer.id: peer for peer in known if peer.id != me}.values())[:JOIN_CONTACTS]
+
+    def _is_ours(self, user: str, enrolment: Enrolment) -> bool:
+        keys = self._keys[user]
+        if enrolment.credential.node_public == keys.node.public and all(
+            piece.thumbprint == keys.user.public.thumbprint() for piece in enrolment.pieces
+        ):
+            return True
+        self._warn(
+            f"what the state directory holds of {user} belongs to other keys and is not used",
+            "the phone's next registration asks the bootstrap server again",
+        )
+        return False
+
+    def _ring_changed(self) -> None:
+        for upkeep in self._upkeeps.values():
+            upkeep.changed()
+
+    async def _mind(self) -> None:
+        """From time to time: write down whom to join through, find a lost ring again, renew what grows old."""
+        renew_at = 0.0
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PEERS_KEPT_EVERY_S if self.joined else REJOIN_EVERY_S):
+                    await self._stopping.wait()
+            if self._ring is None or self._stopping.is_set():
+                continue
+            if not self._ring.peers() and (contacts := self._contacts()):
+                with contextlib.suppress(RingUnreachable):
+                    await self._ring.join(contacts)
+            self._keep_peers()
+            if time.time() >= renew_at:
+                renew_at = time.time() + RENEW_RETRY_S
+                await self._renew()
+
+    async def _renew(self) -> None:
+        """Ask the bootstrap server anew for what is older than a week; say so in time when that fails."""
+        now = time.time()
+        for user, enrolment in list(self._enrolments.items()):
+            if enrolment.pieces[0].issued_at + RENEW_AFTER_S > now:
+                continue
+            try:
+                async with self._registering:
+                    await self._enrol(user, lambda _step, _detail: None)
+            except Secp2psipError as error:
+                days = (expires_at(enrolment) - now) / 86_400
+                if days * 86_400 < WARN_BEFORE_S:
+                    self._warn(
+                        f"{user}'s registration runs out in {days:.1f} days and could not be renewed: {error}",
+                        "start the bootstrap server, or give its address with --bootstrap",
+                    )
+
+    def _keep_peers(self) -> None:
+        if self._ring is not None and (peers := self._ring.peers()):
+            self._state.save_peers(peers)
+
+
+def expires_at(enrolment: Enrolment) -> int:
+    """Return when the first part of a registered state expires, in seconds since the epoch."""
+    return min(enrolment.credential.expires_at, *(piece.expires_at for piece in enrolment.pieces))

@@ -1,0 +1,101 @@
+"""One user's registration with the bootstrap server, and a look whether it did what it says.  I/O: tcp, udp, dht.
+
+[paper §II.B] [system §2]: what happens between the REGISTER of a phone and the join.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from adapter.enrolment import Enrolment, EnrolmentFailed, enrol
+from adapter.problems import Problem
+from adapter.upkeep import RECORD_LIFETIME_S
+from overlay.ring.ids import id_to_bytes
+from overlay.trust.records import LookupRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from adapter.keystore import Keys
+    from adapter.service import ServiceConfig
+    from adapter.steps import Step
+    from overlay.ring.kademlia_ring import KademliaRing
+
+FIRST_GENERATION = 1
+PENDING_ID = bytes(20)
+"""Stands in the first lookup record for a ring id that only the bootstrap server can tell."""
+
+
+class NotRegistered(Problem):
+    """A user is not registered and cannot be now; the sentence says why."""
+
+    code = "not_registered"
+
+
+async def ask_bootstrap(
+    config: ServiceConfig, user: str, keys: Keys, *, ring: KademliaRing | None, pin: bytes | None, step: Step
+) -> tuple[tuple[str, int], Enrolment]:
+    """Register `user` and return the address that the ring node is to have, with what the server gave.
+
+    `ring` is the node if it runs already; `pin` the thumbprint of the only overlay key to talk to.
+    Raises NotRegistered without a server to ask, EnrolmentRefused, EnrolmentFailed.
+    """
+    if config.bootstrap is None:
+        raise NotRegistered(
+            f"{user} is not registered yet and no bootstrap server is known", hint="give --bootstrap HOST:PORT"
+        )
+    with _reserved(config.ring) if ring is None else contextlib.nullcontext(ring.me.address) as here:
+
+        def record() -> LookupRecord:
+            now = int(time.time())
+            return LookupRecord.issue(
+                keys.user,
+                aor=user,
+                generation=FIRST_GENERATION,
+                node_id=PENDING_ID if ring is None else id_to_bytes(ring.me.id),
+                host=here[0],
+                port=here[1],
+                sequence=now,
+                issued_at=now,
+                expires_at=now + RECORD_LIFETIME_S,
+            )
+
+        enrolment = await enrol(
+            config.bootstrap,
+            aor=user,
+            user=keys.user,
+            node_key=keys.node,
+            record=record,
+            overlay_pin=pin,
+            code=config.code,
+            trace=step,
+        )
+    return here, enrolment
+
+
+async def read_back(ring: KademliaRing, user: str, enrolment: Enrolment) -> None:
+    """See with our own eyes that a piece lies on the ring; EnrolmentFailed otherwise [system §2 step 5]."""
+    ours = {piece.index: piece.share for piece in enrolment.pieces}
+    for peer in enrolment.nodes:
+        holding = await ring.fetch_at(peer, user)
+        if holding is not None and any(ours.get(piece.index) == piece.share for piece in holding.pieces):
+            return
+    raise EnrolmentFailed(
+        f"no node of the ring that the bootstrap server named has a piece of {user}'s key",
+        "can this machine reach the others by UDP?",
+    )
+
+
+@contextlib.contextmanager
+def _reserved(address: tuple[str, int]) -> Iterator[tuple[str, int]]:
+    """Hold a UDP port while the bootstrap server is told of it; the node binds it right after.
+
+    The first lookup record names an address that the node cannot bind yet: it has no credential before REGISTERED.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(address)
+        host, port = holder.getsockname()
+        yield host, port

@@ -1,0 +1,88 @@
+"""What `lookup`, `ring` and `status` answer: plain dictionaries for the screen and for programs.  I/O: none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from overlay.ring.ids import id_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adapter.findings import Found
+    from adapter.membership import Membership
+    from adapter.sip.binding import Binding
+    from overlay.ring.ids import Peer
+
+
+def lookup_report(found: Found, threshold: tuple[int, int]) -> dict[str, Any]:
+    """Tell who holds which piece of a name's key, what each is worth, and what an attack would take."""
+    k, n = threshold
+    return {
+        "event": "lookup",
+        "aor": found.aor,
+        "generation": found.generation,
+        "thumbprint": found.thumbprint.hex(),
+        "contact": "" if found.contact is None else _address(found.contact),
+        "pieces": [
+            {
+                "index": verdict.index,
+                "node": _node(verdict.peer),
+                "address": _address(verdict.peer),
+                "ok": verdict.ok,
+                "why": verdict.why,
+            }
+            for verdict in found.verdicts
+        ],
+        "drawn": list(found.drawn),
+        "basis": found.basis,
+        "support": found.support,
+        "k": k,
+        "n": n,
+        "attackers_needed": found.attackers_needed,
+        "nodes": found.ring_size_known,
+        "asked_everyone": found.asked_everyone,
+        "silent": [_address(peer) for peer in found.silent],
+        "liars": [{"node": liar.node.hex(), "index": liar.index, "why": liar.why} for liar in found.liars],
+        "conflicts": list(found.conflicts),
+        "took_ms": found.took_ms,
+    }
+
+
+def ring_report(membership: Membership) -> dict[str, Any]:
+    """Tell the ring as this node sees it, clockwise from the lowest id."""
+    ring = membership.ring
+    rows = []
+    for peer in sorted((*ring.peers(), ring.me), key=lambda peer: peer.id):
+        rtt_s = None if peer == ring.me else ring.rtt(peer)
+        rows.append(
+            {
+                "node": _node(peer),
+                "address": _address(peer),
+                "rtt_ms": None if rtt_s is None else round(rtt_s * 1000, 2),
+                "self": peer == ring.me,
+            }
+        )
+    return {"event": "ring", "overlay": membership.overlay, "nodes": rows, "counters": dict(ring.counters())}
+
+
+def user_report(user: str, membership: Membership, phones: Sequence[Binding]) -> dict[str, Any]:
+    """Tell one user's registered state, phones, and where his pieces lie by the latest round of upkeep."""
+    enrolment, upkeep = membership.enrolment(user), membership.upkeep(user)
+    placed = {} if upkeep is None else upkeep.placed()
+    return {
+        "user": user,
+        "registered": enrolment is not None,
+        "phones": [f"{binding.host}:{binding.port}" for binding in phones],
+        "placed": "" if enrolment is None else f"{len(placed)} of {enrolment.dealing.n}",
+        "holders": {str(index): _address(peer) for index, peer in sorted(placed.items())},
+        "expires_at": None if enrolment is None else membership.expires_at(user),
+    }
+
+
+def _node(peer: Peer) -> str:
+    return id_to_bytes(peer.id).hex()
+
+
+def _address(peer: Peer) -> str:
+    return f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"

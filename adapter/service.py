@@ -1,0 +1,200 @@
+"""The adapter: a SIP port for this device's phones on one side, the ring on the other.  I/O: udp, tcp, dht, files.
+
+Here the rooms are wired, and nothing else: the state directory and its lock, the ring node and the users' upkeep
+(`membership`), the SIP server (`sip`, which asks `bridge`), the SECP2PSIP messages (`exchange`) and the control socket.
+[paper §II.A, the Secured P2PSIP Adapter]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adapter.bridge import Bridge
+from adapter.control import ControlServer
+from adapter.exchange import Exchange
+from adapter.keystore import load_or_create
+from adapter.membership import Membership
+from adapter.reports import lookup_report, ring_report, user_report
+from adapter.sip.endpoint import SipEndpoint
+from adapter.state import StateDir
+from adapter.steps import Steps
+from overlay.errors import LocalError
+from overlay.ring.addresses import is_own_address
+from overlay.trust.identity import parse_aor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """What an adapter is started with."""
+
+    users: tuple[str, ...]
+    """AORs of this device, at least one."""
+    state_dir: Path
+    """Where its keys, its registered state and its lock lie."""
+    bootstrap: tuple[str, int] | None
+    """Where the bootstrap server listens (TCP); None: whoever is registered stays, nobody new can be."""
+    sip: tuple[str, int]
+    """Address that phones reach it at (UDP); port 0: any free one."""
+    ring: tuple[str, int]
+    """Address that other nodes reach it at (UDP); port 0: any free one."""
+    overlay_key: bytes | None = None
+    """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
+    code: str = ""
+    """Enrolment code, where the bootstrap server asks for one."""
+
+    def __post_init__(self) -> None:
+        if not self.users:
+            raise LocalError("an adapter serves at least one user")
+
+
+class AdapterService:
+    """One running adapter."""
+
+    def __init__(self, config: ServiceConfig, *, emit: Emit) -> None:
+        """`emit` takes each event for people and programs: ready, step, warning, receipt."""
+        self._config = config
+        self._listeners: list[Emit] = [emit]
+        self._state = StateDir(config.state_dir)
+        self._closed = asyncio.Event()
+        self._started: list[str] = []
+        self._control = ControlServer(
+            self._state.socket_path,
+            {
+                "status": lambda _: self.status(),
+                "lookup": lambda ask: self.lookup(str(ask.get("aor", ""))),
+                "ring": lambda _: self.ring(),
+                "register": self._register_command,
+                "stop": self._stop_command,
+            },
+        )
+        self._steps = Steps(self._emit)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """The AORs that it serves."""
+        return self._config.users
+
+    @property
+    def sip_address(self) -> tuple[str, int]:
+        """Where phones reach it."""
+        return self._endpoint.address
+
+    async def start(self) -> None:
+        """Take the state directory, join the ring with what is registered there, and open the doors.
+
+        Raises StateLocked, DamagedFile, OSError for a taken port, and what a joining node can meet.
+        """
+        self._state.lock()
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        keys = {user: load_or_create(self._state.path, user) for user in self._config.users}
+        self._membership = Membership(
+            self._config,
+            self._state,
+            keys,
+            on_line=lambda peer, line: self._exchange.line_received(peer, line),  # noqa: PLW0108 -- made below
+            warn=self._warn,
+        )
+        self._exchange = Exchange(
+            self._membership,
+            {user: pair.user for user, pair in keys.items()},
+            contacts=lambda aor: self._endpoint.contacts(aor),  # noqa: PLW0108 -- made below
+            steps=self._steps,
+        )
+        self._bridge = Bridge(
+            self._membership,
+            self._exchange,
+            steps=self._steps,
+            users=self._config.users,
+            address=lambda: self._endpoint.address,
+        )
+        self._endpoint = SipEndpoint(accepts=is_own_address, handler=self._bridge)
+        self._started.append("endpoint")
+        await self._endpoint.open(*self._config.sip)
+        self._started.append("membership")
+        await self._membership.start()
+        self._started.append("control")
+        await self._control.start()
+        status = await self.status()
+        self._emit(
+            {"event": "ready"} | {key: status[key] for key in ("sip", "ring", "pid")} | {"users": list(self.users)}
+        )
+
+    async def stop(self) -> None:
+        """Close the doors and leave the ring cleanly; harmless when repeated."""
+        started, self._started = self._started, []
+        if "control" in started:
+            await self._control.stop()
+        if "endpoint" in started:
+            await self._endpoint.close()
+        if "membership" in started:
+            await self._exchange.stop()
+            await self._membership.stop()
+        self._state.release()
+        self._closed.set()
+
+    async def closed(self) -> None:
+        """Wait until it has stopped, or was asked to through the control socket."""
+        await self._closed.wait()
+
+    async def register(self, user: str) -> None:
+        """Register `user` on the ring if he is not yet, as his phone's REGISTER would."""
+        await self._membership.register(parse_aor(user), self._steps.begin("register"))
+
+    async def status(self) -> dict[str, Any]:
+        """Tell addresses, users with their phones and pieces, and how large the ring looks from here."""
+        membership = self._membership
+        host, port = self.sip_address
+        running = membership.running
+        return {
+            "event": "status",
+            "pid": os.getpid(),
+            "sip": f"{host}:{port}",
+            "ring": "" if running is None else f"{running.me.host}:{running.me.port}",
+            "node": "" if running is None else f"{running.me.id:040x}",
+            "overlay": membership.overlay,
+            "nodes": 0 if running is None else len(running.peers()) + 1,
+            "users": [user_report(user, membership, self._endpoint.contacts(user)) for user in self.users],
+            "counters": dict(self._endpoint.counters) | dict(self._exchange.counters),
+        }
+
+    async def lookup(self, aor: str) -> dict[str, Any]:
+        """Ask every node of the ring for a user, and tell who holds which piece and what it is worth."""
+        found = await self._membership.directory.find(parse_aor(aor), full=True, record_needed=False)
+        return lookup_report(found, self._membership.threshold)
+
+    async def ring(self) -> dict[str, Any]:
+        """Tell the ring as this node sees it."""
+        return ring_report(self._membership)
+
+    async def _register_command(self, ask: dict[str, Any]) -> dict[str, Any]:
+        await self.register(str(ask.get("user", "")))
+        return {}
+
+    async def _stop_command(self, _ask: dict[str, Any]) -> dict[str, Any]:
+        self._closed.set()
+        return {}
+
+    def _warn(self, text: str, hint: str) -> None:
+        self._emit({"event": "warning", "text": text, "hint": hint})
+
+    def _emit(self, event: dict[str, Any]) -> None:
+        event = event | {"time": round(time.time(), 4)}
+        for listener in self._listeners:
+            listener(event)
+        self._control.publish(event)

@@ -1,0 +1,1 @@
+"""`make demo`: the whole path of the paper with real parts, measured and judged."""

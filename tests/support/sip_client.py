@@ -1,0 +1,84 @@
+"""A bare SIP client on a UDP socket: enough to REGISTER as a phone does, and to look at every byte.  I/O: udp."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from typing import Self
+
+T1_S = 0.5
+"""First retransmission after this long, doubled each time [RFC 3261 §17.1.2.2]."""
+
+
+class SipClient(asyncio.DatagramProtocol):
+    """One phone's socket; requests are built by the caller, responses come in order of arrival."""
+
+    def __init__(self) -> None:
+        self.responses: asyncio.Queue[str] = asyncio.Queue()
+        self.address = ("", 0)
+        self._transport: asyncio.DatagramTransport | None = None
+        self._cseq = 0
+        self._call_id = secrets.token_hex(8)
+
+    async def open(self, host: str = "127.0.0.1") -> Self:
+        """Bind an ephemeral port of `host`."""
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: self, local_addr=(host, 0)
+        )
+        self.address = self._transport.get_extra_info("sockname")
+        return self
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Keep what came, as text."""
+        self.responses.put_nowait(data.decode(errors="replace"))
+
+    def send(self, message: str, to: tuple[str, int]) -> None:
+        """Send one message as it is."""
+        assert self._transport is not None
+        self._transport.sendto(message.encode(), to)
+
+    def request(self, method: str, uri: str, user: str, *, to: str | None = None, headers: tuple[str, ...] = ()) -> str:
+        """Build a well-formed request of `user` at this socket."""
+        self._cseq += 1
+        host, port = self.address
+        lines = [
+            f"{method} {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}",
+            "Max-Forwards: 70",
+            f"From: <sip:{user}@{host}>;tag={secrets.token_hex(4)}",
+            f"To: <{to or uri}>",
+            f"Call-ID: {self._call_id}",
+            f"CSeq: {self._cseq} {method}",
+            f"Contact: <sip:{user}@{host}:{port}>",
+            *headers,
+            "Content-Length: 0",
+        ]
+        return "\r\n".join(lines) + "\r\n\r\n"
+
+    async def ask(self, message: str, to: tuple[str, int], *, within_s: float = 20.0) -> str:
+        """Send a non-INVITE request, retransmitting it as RFC 3261 says, and return the final response."""
+        pause = T1_S
+        async with asyncio.timeout(within_s):
+            while True:
+                self.send(message, to)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        while True:
+                            response = await self.responses.get()
+                            if not response.startswith("SIP/2.0 1"):
+                                return response
+                pause = min(2 * pause, 4.0)
+
+    async def register(self, user: str, registrar: tuple[str, int], *, expires_s: int = 600) -> str:
+        """REGISTER `user` (or unregister, with 0) and return the response."""
+        host, port = registrar
+        message = self.request(
+            "REGISTER", f"sip:{host}:{port}", user, to=f"sip:{user}@{host}:{port}", headers=(f"Expires: {expires_s}",)
+        )
+        return await self.ask(message, registrar)
