@@ -7,6 +7,7 @@ over the array without itself, under a domain that names the kind: no record can
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from ipaddress import ip_address
 from typing import Any, ClassVar, Final, Self
@@ -26,12 +27,12 @@ MAX_TIME_S: Final = 2**40
 MAX_GENERATION: Final = 2**32 - 1
 MAX_SEQUENCE: Final = 2**53 - 1
 MAX_PORT: Final = 65535
-MAX_OVERLAY_CHARS: Final = 32
 MAX_HOST_CHARS: Final = 39
 """The longest IP literal: an IPv6 address in full."""
 MAX_CLOCK_AHEAD_S: Final = 86_400
 """How far in the future a record may have been issued: a network without a time source has clocks that are hours off;
 the bound only keeps a store from holding a record for years."""
+_OVERLAY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
 """Stands in the signature's place while a record is being made."""
 
@@ -135,11 +136,8 @@ def check_host(value: object) -> None:
 
 
 def check_overlay(value: object) -> None:
-    """LocalError unless `value` is an overlay's name: 1 to 32 of [A-Za-z0-9._-]."""
-    plain = (
-        type(value) is str and value.isascii() and value.replace("-", "").replace("_", "").replace(".", "").isalnum()
-    )
-    if not plain or not isinstance(value, str) or len(value) > MAX_OVERLAY_CHARS:
+    """LocalError unless `value` is an overlay's name: 1 to 32 of [A-Za-z0-9._-], the first a letter or digit."""
+    if type(value) is not str or _OVERLAY.fullmatch(value) is None:
         raise LocalError("an overlay name is 1 to 32 letters, digits, dots, dashes and underscores")
 
 
