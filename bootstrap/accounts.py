@@ -1,0 +1,201 @@
+"""The books: who owns which name, which node keys came from where, and what this overlay is.  I/O: SQLite.
+
+One file, one connection, one thread: the server calls this from a thread of its own, so that a slow disk never holds up
+the network, and a request is read, decided and written in one transaction. Names never leave the books by themselves:
+first come, first served has no expiry [paper §II.B].
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from bootstrap.registration import ENROLMENT_WINDOW_S, Accepted, Account, Books
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
+from overlay.trust.shamir import check_threshold
+from overlay.trust.signed import check_overlay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION: Final = 1
+MAX_PEERS: Final = 64
+"""Nodes kept to find the ring again after a restart."""
+_BUSY_TIMEOUT_S: Final = 5.0
+_SCHEMA: Final = """
+CREATE TABLE overlay (
+    one INTEGER PRIMARY KEY CHECK (one = 1), name TEXT NOT NULL, k INTEGER NOT NULL, n INTEGER NOT NULL
+) STRICT;
+CREATE TABLE names (
+    aor TEXT PRIMARY KEY, generation INTEGER NOT NULL, bundle BLOB NOT NULL, node_public BLOB NOT NULL,
+    first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, source TEXT NOT NULL
+) STRICT;
+CREATE INDEX names_by_node ON names (node_public);
+CREATE TABLE node_keys (node_public BLOB PRIMARY KEY, source TEXT NOT NULL, first_at INTEGER NOT NULL) STRICT;
+CREATE INDEX node_keys_by_source ON node_keys (source, first_at);
+CREATE TABLE peers (id BLOB PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlayFacts:
+    """What every piece and credential of this overlay rests on; fixed with the first start."""
+
+    name: str
+    """Name of the overlay."""
+    k: int
+    """Pieces that rebuild a key."""
+    n: int
+    """Pieces that are dealt."""
+
+    def __post_init__(self) -> None:
+        check_overlay(self.name)
+        check_threshold(self.k, self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRow:
+    """One taken name, as `names list` and the screen show it."""
+
+    aor: str
+    bundle: bytes
+    """64 bytes: the key bundle that owns the name."""
+    node_public: bytes
+    """32 bytes."""
+    first_at: int
+    """Seconds since 1970: first registration."""
+    last_at: int
+    """Seconds since 1970: last registration."""
+    source: str
+    """IP literal that registered it last."""
+
+
+class Accounts:
+    """The books of one data directory. Not for two threads at once."""
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or make the books; ":memory:" keeps them in memory. RemoteError when the file is none of ours."""
+        # the one thread that uses this is not the one that opens it
+        self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise RemoteError(f"{path} holds no accounts: {error}") from None
+        except RemoteError:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def overlay(self) -> OverlayFacts | None:
+        """Return what this overlay is, None before the first start."""
+        row = self._db.execute("SELECT name, k, n FROM overlay").fetchone()
+        return None if row is None else OverlayFacts(name=row[0], k=row[1], n=row[2])
+
+    def fix_overlay(self, facts: OverlayFacts) -> None:
+        """Fix what this overlay is, or check it against what it was; LocalError when it was something else.
+
+        Two thresholds, or two names, in one overlay would make honest holders look like liars.
+        """
+        with self.transaction():
+            before = self.overlay()
+            if before is None:
+                self._db.execute("INSERT INTO overlay VALUES (1, ?, ?, ?)", (facts.name, facts.k, facts.n))
+            elif before != facts:
+                raise LocalError(
+                    f"these accounts are of overlay {before.name} with k={before.k} of n={before.n}, "
+                    f"not {facts.name} with k={facts.k} of n={facts.n}: use another data directory"
+                )
+
+    def books(self, aor: str, *, node_public: bytes, source: str, now: float) -> Books:
+        """Read what a decision about one request needs; `source` is an IP literal."""
+        row = self._db.execute("SELECT generation, bundle, node_public FROM names WHERE aor = ?", (aor,)).fetchone()
+        account = None if row is None else Account(aor=aor, generation=row[0], bundle=row[1], node_public=row[2])
+        known = self._count("SELECT count(*) FROM node_keys WHERE node_public = ?", node_public)
+        return Books(
+            account=account,
+            node_key_known=known > 0,
+            names_of_node_key=self._count(
+                "SELECT count(*) FROM names WHERE node_public = ? AND aor <> ?", node_public, aor
+            ),
+            new_node_keys=self._count(
+                "SELECT count(*) FROM node_keys WHERE source = ? AND first_at > ?",
+                source,
+                int(now) - ENROLMENT_WINDOW_S,
+            ),
+            names=self._count("SELECT count(*) FROM names"),
+        )
+
+    def enter(self, accepted: Accepted, *, source: str, now: float) -> None:
+        """Write an accepted registration; call in the transaction of its books()."""
+        at = int(now)
+        self._db.execute(
+            "INSERT INTO node_keys VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (accepted.node_public, source, at)
+        )
+        self._db.execute(
+            "INSERT INTO names VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (aor) DO UPDATE"
+            " SET node_public = excluded.node_public, last_at = excluded.last_at, source = excluded.source",
+            (accepted.aor, accepted.generation, accepted.bundle.encode(), accepted.node_public, at, at, source),
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Read and write as one: all of it counts, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def names(self) -> list[NameRow]:
+        """Return every taken name, sorted."""
+        rows = self._db.execute("SELECT aor, bundle, node_public, first_at, last_at, source FROM names ORDER BY aor")
+        return [
+            NameRow(aor=aor, bundle=bundle, node_public=node, first_at=first, last_at=last, source=source)
+            for aor, bundle, node, first, last, source in rows
+        ]
+
+    def keep_peers(self, peers: Iterable[Peer]) -> None:
+        """Remember nodes to find the ring through after a restart; the first MAX_PEERS of them."""
+        with self.transaction():
+            self._db.execute("DELETE FROM peers")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO peers VALUES (?, ?, ?)",
+                [(id_to_bytes(peer.id), peer.host, peer.port) for peer in list(peers)[:MAX_PEERS]],
+            )
+
+    def peers(self) -> list[Peer]:
+        """Return the nodes of the last run."""
+        rows = self._db.execute("SELECT id, host, port FROM peers ORDER BY id").fetchall()
+        return [Peer(id=id_from_bytes(ring_id), host=host, port=port) for ring_id, host, port in rows]
+
+    def _prepare(self) -> None:
+        # the names must outlive a power cut; WAL with full synchronisation costs one sync a registration
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self.transaction():
+            version = self._count("PRAGMA user_version")
+            if version == 0:
+                for statement in _SCHEMA.split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise RemoteError(f"the accounts are of version {version}, this program knows {SCHEMA_VERSION}")
+
+    def _count(self, query: str, *values: object) -> int:
+        return int(self._db.execute(query, values).fetchone()[0])
