@@ -1,0 +1,159 @@
+"""The kademlia package's server made a Chord node: look-ups, exact successors and predecessors.  I/O: udp.
+
+Overridden: _create_protocol, refresh_table, _refresh_table, bootstrap, bootstrap_node; refused: get, set, set_digest,
+save_state, load_state. The library's get believes the first value, its set always says yes, its state file is a pickle,
+and its refresh renews every record for ever  [facts A9, A10, A13, A14, A23-A26]  [Chord 2001 §4].
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from kademlia.network import Server
+
+from overlay.errors import LocalError
+from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
+from overlay.ring.crawl import ALPHA, FlowSpider
+from overlay.ring.ids import Peer, RingId, id_to_bytes, shift
+from overlay.ring.protocol import HardProtocol
+from overlay.ring.routing import BUCKET_CONTACTS
+from overlay.ring.successors import SuccessorWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from overlay.ring.sessions import Sessions
+
+MAX_SEEDS: Final = 32
+"""Nodes that are tried for a join, all at once."""
+
+
+class ChordServer(Server):
+    """One node, as far as the shape of the ring is concerned."""
+
+    protocol_class = HardProtocol
+    protocol: HardProtocol | None
+
+    def __init__(
+        self,
+        me: RingId,
+        storage: object,
+        *,
+        sessions: Sessions,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        handlers: Mapping[str, Callable[..., Any]],
+        on_contacts: Callable[[], None],
+    ) -> None:
+        """Take our id, and what the protocol needs; see HardProtocol."""
+        super().__init__(ksize=MAX_CONTACTS, alpha=ALPHA, node_id=id_to_bytes(me))
+        # not through the library, which replaces any storage that is empty, and so false, by its own
+        self.storage = storage
+        self._options: dict[str, Any] = {
+            "sessions": sessions,
+            "clock": clock,
+            "random_bytes": random_bytes,
+            "handlers": handlers,
+            "on_contacts": on_contacts,
+        }
+
+    @property
+    def rpc(self) -> HardProtocol:
+        """The protocol of the open socket; LocalError while there is none."""
+        if self.protocol is None:
+            raise LocalError("the ring is not open")
+        return self.protocol
+
+    @property
+    def me(self) -> Peer:
+        """This node, at the address of its socket."""
+        return self.rpc.me
+
+    # --- Chord ---------------------------------------------------------------------------------------------------
+
+    async def nearest(self, ring_id: RingId) -> list[Peer]:
+        """Look up the K living nodes nearest to an id by XOR, nearest first, this one not among them."""
+        rpc = self.rpc
+        # when everybody is under suspicion it is more likely that the fault was ours
+        start = rpc.neighbors(ring_id) or rpc.router.find_neighbors(target(ring_id))
+        return await FlowSpider(rpc, target(ring_id), start).find()
+
+    async def walk(self, walk: SuccessorWalk) -> list[Peer]:
+        """Feed a walk the look-ups that it wants, and return whom it found."""
+        while (ring_id := walk.next_lookup()) is not None:
+            walk.learn(await self.nearest(ring_id), me=self.me, complete_at=MAX_CONTACTS)
+        return walk.found
+
+    async def successors(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Return up to `count` living nodes at or after an id, clockwise, this one included."""
+        return await self.walk(SuccessorWalk(ring_id, count=count))
+
+    async def predecessors(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Return up to `count` living nodes strictly before an id, anticlockwise, this one included."""
+        return await self.walk(SuccessorWalk(shift(ring_id, -1), count=count, mirrored=True))
+
+    async def census(self) -> list[Peer]:
+        """Meet everybody in a ring of up to 2K nodes, or the next 2K clockwise, so that all of them know this node."""
+        return await self.successors(shift(self.me.id, 1), BUCKET_CONTACTS)
+
+    # --- the library's -------------------------------------------------------------------------------------------
+
+    async def bootstrap(self, addrs: Sequence[Peer]) -> list[Peer]:
+        """Say hello to nodes, and return those that answered when the first did; the others are met when they do.
+
+        Their ids are taken from what they prove, not from what we were told: a seed may have been set up anew.
+        """
+        asked = {asyncio.ensure_future(self.bootstrap_node(peer.address)) for peer in addrs[:MAX_SEEDS]}
+        met: list[Peer] = []
+        while asked and not met:
+            done, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            met = [peer for task in done if (peer := task.result()) is not None]
+        for task in asked:
+            self.rpc.spawn(_finish(task), name="ring seed")
+        return met
+
+    async def bootstrap_node(self, addr: tuple[str, int]) -> Peer | None:  # type: ignore[override]
+        """Say hello to whoever is at an address; return who proved to be there."""
+        answered, _ = await self.rpc.request(addr, None, "ping", self.node.id)
+        return self.rpc.sessions.peer_at(addr) if answered else None
+
+    def refresh_table(self, interval: float = 0) -> None:
+        """Do nothing: stabilisation refreshes, in a task that somebody keeps."""
+
+    async def _refresh_table(self) -> None:
+        """Look up the lonely buckets; republishing is the owners' business."""
+        for node_id in self.rpc.get_refresh_ids():
+            await self.nearest(RingId(int.from_bytes(node_id, "big")))
+
+    def bootstrappable_neighbors(self) -> list[tuple[str, int]]:
+        """Return the addresses of the contacts nearest to this node."""
+        return [peer_of(node).address for node in self.rpc.neighbors(self.me.id)]
+
+    async def get(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse; see holder_calls.py."""
+        raise LocalError("values without a signature are not fetched")
+
+    async def set(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse; see holder_calls.py."""
+        raise LocalError("values without a signature are not stored")
+
+    async def set_digest(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse; see holder_calls.py."""
+        raise LocalError("values without a signature are not stored")
+
+    def save_state(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: a pickle of our state would be a program that whoever writes the file gets us to run."""
+        raise LocalError("the ring's state is not pickled")
+
+    @classmethod
+    async def load_state(cls, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: see save_state."""
+        raise LocalError("the ring's state is not pickled")
+
+    def _create_protocol(self) -> HardProtocol:
+        return self.protocol_class(self.node, self.storage, self.ksize, **self._options)
+
+
+async def _finish(task: asyncio.Future[Any]) -> None:
+    await task

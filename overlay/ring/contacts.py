@@ -1,0 +1,71 @@
+"""Peers as the kademlia package's nodes and back, and the check of contacts that another node names.  I/O: none.
+
+The library believes every contact in an answer; one with port 70000 closes its socket for good, one with an id of 21
+bytes mutes it, 25 of those split its table without end. Nothing of an answer gets past this file unchecked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from kademlia.node import Node
+
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.ids import Peer, RingId, id_to_bytes
+from overlay.ring.rpc import packed_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_CONTACTS: Final = 20
+"""Contacts in one answer, Kademlia's K [Maymounkov & Mazieres 2002 §2.3]."""
+MAX_CONTACT_BYTES: Final = 1100
+"""Bytes that the contacts of one answer take: twenty of IPv4, sixteen of the longest IPv6."""
+
+
+def node_of(peer: Peer) -> Node:
+    """Return the library's form of a peer."""
+    return Node(id_to_bytes(peer.id), peer.host, peer.port)
+
+
+def target(ring_id: RingId) -> Node:
+    """Return the library's form of a place on the ring, without an address."""
+    return Node(id_to_bytes(ring_id))
+
+
+def peer_of(node: Node) -> Peer:
+    """Return the peer that a node of the routing table stands for; LocalError when it has no address."""
+    if node.ip is None or node.port is None:
+        raise LocalError("a place on the ring is no peer")
+    return Peer(id=RingId(node.long_id), host=node.ip, port=node.port)
+
+
+def encode_contacts(nodes: Iterable[Node]) -> list[list[Any]]:
+    """Return the nodes as an answer to find_node, the first ones where not all fit."""
+    contacts: list[list[Any]] = []
+    room = MAX_CONTACT_BYTES
+    for node in nodes:
+        contact = [node.id, node.ip, node.port]
+        room -= packed_size(contact)
+        if room < 0 or len(contacts) == MAX_CONTACTS:
+            break
+        contacts.append(contact)
+    return contacts
+
+
+def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
+    """Read the contacts of an answer; RemoteError when one of them is unsound: a node that lies once lies.
+
+    This node itself is left out, by id and by address, as are addresses of the IP version that our socket does not
+    have.
+    """
+    if not isinstance(value, list) or len(value) > MAX_CONTACTS:
+        raise RemoteError("contacts are no list, or too many")
+    contacts: dict[RingId, Peer] = {}
+    for item in value:
+        contact = Peer.decode(item)
+        if contact.id in contacts:
+            raise RemoteError("contact named twice")
+        if contact.id != me.id and contact.address != me.address and (":" in contact.host) == (":" in me.host):
+            contacts[contact.id] = contact
+    return tuple(contacts.values())

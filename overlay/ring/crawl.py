@@ -1,0 +1,139 @@
+"""The look-up: the K living nodes nearest to an id, without rounds and with a bound.  I/O: through the protocol.
+
+The rules:
+1. ALPHA requests are under way at a time; one that is overdue no longer takes a place, so a silent node holds nothing
+   up. Every silent one widens the look-up by one more place: who names twenty dead contacts costs one timeout or two,
+   not seven.
+2. It is over when the K nearest candidates that did not fail have answered: an overdue one among them is still waited
+   for until its last retransmission, because a node that is passed over for one lost datagram makes a wrong successor.
+3. Suspects are not asked, unless whoever starts it knows nobody else.
+4. At most MAX_REQUESTS are sent, an answer names K contacts at most, an address stands for two ids at most.
+5. Only nodes that answered come back, under the id that they proved.
+
+The library's spider works in rounds, each as slow as its slowest node, recursively, without a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from kademlia.crawling import SpiderCrawl
+
+from overlay.ring.contacts import MAX_CONTACTS, node_of, peer_of
+
+if TYPE_CHECKING:
+    from kademlia.node import Node
+
+    from overlay.ring.ids import Peer, RingId
+    from overlay.ring.protocol import HardProtocol
+
+ALPHA: Final = 3
+MAX_REQUESTS: Final = 200
+MAX_UNDER_WAY: Final = 32
+"""However many are overdue, so many datagrams at most are in the air for one look-up."""
+MAX_IDS_PER_ADDRESS: Final = 2
+"""Ids that others may claim for one address: the true one and one mistake."""
+
+
+class _Stage(Enum):
+    NEW = "new"
+    ASKED = "asked"
+    LATE = "late"
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class FlowSpider(SpiderCrawl):
+    """One look-up."""
+
+    protocol: HardProtocol
+
+    def __init__(
+        self, protocol: HardProtocol, node: Node, peers: list[Node], *, ksize: int = MAX_CONTACTS, alpha: int = ALPHA
+    ) -> None:
+        """Take the id that is looked up, as a node, and the contacts to begin with."""
+        super().__init__(protocol, node, [], ksize, alpha)
+        self._stages: dict[RingId, _Stage] = {}
+        self._candidates: list[tuple[int, Peer]] = []
+        self._ids_at: Counter[tuple[str, int]] = Counter()
+        self._progress = asyncio.Event()
+        self._requests = 0
+        self._silent = 0
+        self._learn(tuple(map(peer_of, peers)), anyway=True)
+
+    @property
+    def requests(self) -> int:
+        """How many requests it has sent."""
+        return self._requests
+
+    async def find(self) -> list[Peer]:
+        """Return up to K living nodes, nearest first, this one not among them. Raises for nothing that is remote."""
+        while not self._is_over():
+            self._progress.clear()
+            self._ask_more()
+            if not self._count(_Stage.ASKED, _Stage.LATE):
+                break
+            await self._progress.wait()
+        return [peer for peer in self._nearest() if self._stages[peer.id] is _Stage.ANSWERED]
+
+    def _nearest(self) -> list[Peer]:
+        """Return the K nearest candidates that have not failed."""
+        alive = (peer for _, peer in self._candidates if self._stages[peer.id] is not _Stage.FAILED)
+        return [peer for peer, _ in zip(alive, range(self.ksize), strict=False)]
+
+    def _is_over(self) -> bool:
+        return all(self._stages[peer.id] is _Stage.ANSWERED for peer in self._nearest())
+
+    def _count(self, *stages: _Stage) -> int:
+        return sum(stage in stages for stage in self._stages.values())
+
+    def _ask_more(self) -> None:
+        """Ask the nearest candidates not asked yet, as far as there is room."""
+        under_way = self._count(_Stage.ASKED)
+        in_air = under_way + self._count(_Stage.LATE)
+        room = min(self.alpha + self._silent - under_way, MAX_UNDER_WAY - in_air, MAX_REQUESTS - self._requests)
+        for peer in self._nearest():
+            if room <= 0:
+                return
+            if self._stages[peer.id] is _Stage.NEW:
+                room -= 1
+                self._stages[peer.id] = _Stage.ASKED
+                self._requests += 1
+                self.protocol.spawn(self._ask(peer), name="ring look-up")
+
+    async def _ask(self, peer: Peer) -> None:
+        """Ask one node; whatever happens, the look-up goes on."""
+        contacts: tuple[Peer, ...] = ()
+        stage = _Stage.FAILED
+        try:
+            answered, contacts = await self.protocol.call_find_node(
+                node_of(peer), self.node, on_late=lambda: self._late(peer)
+            )
+            if answered:
+                stage = _Stage.ANSWERED
+        finally:
+            if stage is _Stage.FAILED and self._stages[peer.id] is _Stage.ASKED:
+                self._silent += 1
+            self._stages[peer.id] = stage
+            self._learn(contacts)
+            self._progress.set()
+
+    def _late(self, peer: Peer) -> None:
+        if self._stages[peer.id] is _Stage.ASKED:
+            self._stages[peer.id] = _Stage.LATE
+            self._silent += 1
+            self._progress.set()
+
+    def _learn(self, contacts: tuple[Peer, ...], *, anyway: bool = False) -> None:
+        """Add candidates, nearest first, without suspects; `anyway`: whoever starts the look-up chose them."""
+        for peer in contacts:
+            known = peer.id in self._stages or self._ids_at[peer.address] >= MAX_IDS_PER_ADDRESS
+            if known or (self.protocol.is_suspect(peer) and not anyway):
+                continue
+            self._stages[peer.id] = _Stage.NEW
+            self._ids_at[peer.address] += 1
+            self._candidates.append((peer.id ^ self.node.long_id, peer))
+        self._candidates.sort(key=lambda candidate: candidate[0])

@@ -1,0 +1,299 @@
+"""Requests and answers over authenticated datagrams: rpcudp's protocol with its faults closed.  I/O: udp.
+
+    datagram -> sessions -> message -> answer to a request of ours, or a request -> handler -> answer
+    request  -> calls (retransmission) -> sessions -> datagram
+
+Everything that comes in is dealt with at once, in one synchronous turn: there is no task for a datagram that could be
+lost with its error. One timer serves sessions and calls. The library waits five seconds for an answer that it asked for
+once, takes it from anybody, keeps what a cancelled caller left, and makes a remote call of every misspelt name  [facts
+A3, A16-A20, A28].
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from rpcudp.protocol import RPCProtocol
+
+from overlay.errors import RemoteError
+from overlay.ring.answers import AnswerCache
+from overlay.ring.calls import Call, Calls, Verdict
+from overlay.ring.liveness import Liveness
+from overlay.ring.retransmission import QUICK, Patience
+from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_answer, encode_request
+from overlay.ring.session_events import Established, Event, Received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from overlay.ring.frames import Address
+    from overlay.ring.ids import Peer, RingId
+    from overlay.ring.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+MAX_WRITE_BUFFER_BYTES: Final = 1 << 20
+"""Datagrams that the socket does not take are dropped beyond this: they would be too old when it does."""
+MAX_LAG_S: Final = 0.05
+"""A timer that fires later than this lets the socket be read first: the answers may be waiting there."""
+
+Outcome = tuple[bool, Any]
+"""(True, what the peer said) or (False, None), as the library has it."""
+
+
+class HardRpc(RPCProtocol):
+    """One node's end of every conversation on the ring."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        handlers: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        """Take the sessions, their clock (wall time), and what to do on each request: handler(peer, *arguments)."""
+        # by name, as the library does: super() would be KademliaProtocol where both are inherited
+        RPCProtocol.__init__(self)
+        self.sessions = sessions
+        self.liveness = Liveness()
+        self.counters: Counter[str] = Counter()
+        """What came in and what went wrong, how often."""
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._handlers = handlers
+        self._loop = asyncio.get_running_loop()
+        self._calls = Calls()
+        self._answers = AnswerCache()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pump_handle: asyncio.Handle | None = None
+        self._closed = asyncio.Event()
+
+    def request(
+        self,
+        address: Address,
+        expected: RingId | None,
+        method: str,
+        *arguments: object,
+        patience: Patience = QUICK,
+        on_late: Callable[[], None] | None = None,
+    ) -> asyncio.Future[Outcome]:
+        """Ask the node `expected` at an address, or whoever is there, for `method`; the future never fails.
+
+        It may be dropped or cancelled at any time. `on_late` is called once, when the answer is overdue by one timeout.
+        LocalError when the request is too long, has no such name, or too many are under way.
+        """
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        if self.is_closed:
+            future.set_result((False, None))
+            return future
+        now = self._loop.time()
+        message_id = self._random_bytes(MESSAGE_ID_BYTES)
+        payload = encode_request(Request(message_id=message_id, method=method, arguments=arguments))
+        call = Call(
+            message_id=message_id, address=address, expected=expected, payload=payload, patience=patience, begun_at=now
+        )
+        there = self.sessions.peer_at(address)
+        if there is not None and expected in {None, there.id}:
+            self._calls.start(call, now, self.liveness.round_trip(there.id).rto_s)
+        else:
+            self._calls.hold(call, now)
+        self._outstanding[message_id] = (future, on_late)
+        future.add_done_callback(lambda _: self._forget(message_id))
+        self.counters[f"asked {method}"] += 1
+        self.sessions.send(address, expected, payload, self._clock())
+        self._pump_soon()
+        return future
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more goes out or comes in."""
+        return self.transport is None or self.transport.is_closing()
+
+    async def close(self) -> None:
+        """Close the socket and end every request as unanswered. May be called twice."""
+        for handle in (self._timer, self._pump_handle):
+            if handle is not None:
+                handle.cancel()
+        if self.transport is not None:
+            self.transport.close()
+            await self._closed.wait()
+        for future, _ in list(self._outstanding.values()):
+            if not future.done():
+                future.set_result((False, None))
+
+    def sweep(self) -> None:
+        """Forget answers that nobody will ask for again."""
+        self._answers.sweep(self._loop.time())
+
+    # --- what comes in -----------------------------------------------------------------------------------------------
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Take a datagram; nothing that is in it raises."""
+        self.sessions.receive(data, addr[:2], self._clock())
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note that the socket is closed."""
+        if exc is not None:
+            log.error("the ring's socket failed: %s", exc)
+        self._closed.set()
+
+    def error_received(self, exc: Exception) -> None:
+        """Count what the network said about a datagram of ours: its retransmission finds out more."""
+        self.counters[f"socket: {type(exc).__name__}"] += 1
+
+    def _pump(self) -> None:
+        """Deal with what sessions say, send what they want sent, set the timer."""
+        self._pump_handle = None
+        while (event := self.sessions.next_event()) is not None:
+            self._on_event(event)
+        for data, address in self.sessions.datagrams_to_send():
+            self._transmit(data, address)
+        self._arm()
+
+    def _pump_soon(self) -> None:
+        """Pump at the end of this event-loop turn, once for all that is asked in it."""
+        if self._pump_handle is None:
+            self._pump_handle = self._loop.call_soon(self._pump)
+
+    def _on_event(self, event: Event) -> None:
+        now = self._loop.time()
+        if isinstance(event, Received):
+            self._on_message(event.peer, event.payload)
+        elif isinstance(event, Established):
+            round_trip = self.liveness.round_trip(event.peer.id)
+            if event.rtt_s is not None:
+                round_trip.sample(max(0.0, event.rtt_s), transmissions=1)
+            self._heard(event.peer, None)
+            self._calls.release(event.peer, now, round_trip.rto_s)
+        else:
+            for call in self._calls.fail(event.address, event.expected):
+                self._give_up(call)
+
+    def _heard(self, peer: Peer, message: Request | Answer | None) -> None:  # noqa: ARG002 - for those who override it
+        """Take note of a sign of life that proves the peer's id and address: a message, or a new session."""
+        self.liveness.heard(peer.id)
+
+    def _on_message(self, peer: Peer, payload: bytes) -> None:
+        try:
+            message = decode_message(payload)
+            self._heard(peer, message)
+            if isinstance(message, Answer):
+                self._accept_response(message.message_id, message.value, peer)
+            else:
+                self._serve(peer, message)
+        except RemoteError as flaw:
+            self.counters[flaw.reason] += 1
+
+    def _accept_response(self, msg_id: bytes, data: Any, address: Peer) -> None:
+        """Settle the request that this answers, if it comes from who was asked."""
+        call = self._calls.answer(msg_id, address)
+        if call is None:
+            raise RemoteError("answer to nothing that was asked of this node")
+        elapsed = max(0.0, self._loop.time() - call.sent_at)
+        self.liveness.round_trip(address.id).sample(elapsed, transmissions=max(1, call.transmissions))
+        self._settle(msg_id, (True, data))
+
+    def _serve(self, peer: Peer, request: Request) -> None:
+        """Answer a request; a retransmitted one as before, without its handler."""
+        now = self._loop.time()
+        encoded = self._answers.get(peer.id, request.message_id, now)
+        if encoded is None:
+            try:
+                value = self._handlers[request.method](peer, *request.arguments)
+                encoded = encode_answer(Answer(message_id=request.message_id, value=value))
+            except RemoteError:
+                raise
+            except Exception:  # a fault of ours must cost this one answer, not the node
+                log.exception("cannot answer %s of %s", request.method, peer)
+                self.counters["handler failed"] += 1
+                return
+            self._answers.put(peer.id, request.message_id, encoded, now)
+            self.counters[f"served {request.method}"] += 1
+        else:
+            self.counters["answered again"] += 1
+        self.sessions.send(peer.address, peer.id, encoded, self._clock())
+
+    # --- what goes out and what is due -------------------------------------------------------------------------------
+
+    def _transmit(self, data: bytes, address: Address) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        # typeshed leaves the method out of DatagramTransport, which has had it since 3.4
+        backlog: int = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]
+        if backlog > MAX_WRITE_BUFFER_BYTES:
+            self.counters["socket: too slow"] += 1
+            return
+        self.transport.sendto(data, address)
+
+    def _arm(self) -> None:
+        """Let the timer fire at the next deadline; one that fires too early just looks again."""
+        now = self._loop.time()
+        session_at = self.sessions.next_deadline()
+        call_at = self._calls.next_deadline()
+        if session_at is None and call_at is None:
+            return
+        # sessions keep wall time, which may be put forward or back; calls keep the loop's time
+        waits = [now + max(0.0, session_at - self._clock())] if session_at is not None else []
+        due = min([*waits, call_at] if call_at is not None else waits)
+        if self._timer is not None and self._timer.when() <= due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.transport is not None and not self.transport.is_closing():
+            self._timer = self._loop.call_at(due, self._on_timer, due)
+
+    def _on_timer(self, due: float) -> None:
+        now = self._loop.time()
+        self._timer = None
+        if now - due > MAX_LAG_S:
+            self._timer = self._loop.call_at(now + MAX_LAG_S, self._on_timer, now + MAX_LAG_S)
+            return
+        self.sessions.handle_timer(self._clock())
+        for verdict, call in self._calls.handle_timer(now):
+            if verdict is Verdict.OVER:
+                self._give_up(call)
+            elif verdict is Verdict.AGAIN:
+                self.counters["sent again"] += 1
+                self.sessions.send(call.address, call.expected, call.payload, self._clock())
+            else:
+                self._late(call)
+        self._pump()
+
+    def _late(self, call: Call) -> None:
+        _, on_late = self._outstanding.get(call.message_id, (None, None))
+        if on_late is not None:
+            on_late()
+
+    def _give_up(self, call: Call) -> None:
+        """End a request that nobody answered."""
+        self.counters["silent"] += 1
+        if call.expected is not None:
+            self._missed(call)
+        self._settle(call.message_id, (False, None))
+
+    def _missed(self, call: Call) -> None:
+        """Take note that a node left a request unanswered."""
+        if call.expected is not None:
+            self.liveness.missed(call.expected, begun_at=call.begun_at, now=self._loop.time())
+
+    def _settle(self, message_id: bytes, outcome: Outcome) -> None:
+        future, _ = self._outstanding.pop(message_id, (None, None))
+        # whoever asked may have stopped waiting
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def _forget(self, message_id: bytes) -> None:
+        """Leave nothing of a request that is answered, given up or cancelled."""
+        self._outstanding.pop(message_id, None)
+        self._calls.discard(message_id)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Raise as any object does."""
+            raise AttributeError(f"{type(self).__name__} has no attribute {name}")

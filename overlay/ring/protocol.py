@@ -1,0 +1,225 @@
+"""The kademlia package's protocol with its faults closed: contacts that proved themselves, checked requests.  I/O: udp.
+
+A contact enters the routing table when a session with it stands, which proves its id and its address, and leaves it
+after three silences or a goodbye. The library takes in whoever writes an id into a datagram, drops whoever was silent
+once, stores whatever it is told to, and goes through its whole storage for each stranger  [facts A3-A5, A7, A8, A11,
+A12, A17, A22].
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from kademlia.protocol import KademliaProtocol
+
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, node_of, peer_of, target
+from overlay.ring.datagrams import HardRpc, Outcome
+from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
+from overlay.ring.retransmission import QUICK, Patience
+from overlay.ring.routing import ExactRoutingTable
+from overlay.ring.rpc import Answer, Request
+from overlay.ring.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from kademlia.node import Node
+
+    from overlay.ring.calls import Call
+    from overlay.ring.ids import RingId
+    from overlay.ring.sessions import Sessions
+
+MAX_LOST: Final = 64
+
+
+class HardProtocol(HardRpc, KademliaProtocol):
+    """One node's contacts, and what it says of them to others."""
+
+    def __init__(
+        self,
+        source_node: Node,
+        storage: object,
+        ksize: int,
+        *,
+        sessions: Sessions,
+        clock: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        handlers: Mapping[str, Callable[..., Any]],
+        on_contacts: Callable[[], None],
+    ) -> None:
+        """Take the library's arguments, and what is ours.
+
+        `handlers`: what to do on requests beyond ping and find_node; `on_contacts`: told when a contact came, moved or
+        went.
+        """
+        KademliaProtocol.__init__(self, source_node, storage, ksize)
+        known: dict[str, Callable[..., Any]] = {"ping": self.rpc_ping, "find_node": self.rpc_find_node}
+        HardRpc.__init__(
+            self, sessions=sessions, clock=clock, random_bytes=random_bytes, handlers={**handlers, **known}
+        )
+        self.router: ExactRoutingTable = ExactRoutingTable(source_node, probe=self._probe)
+        self.tasks = Tasks()
+        self.lost: deque[Peer] = deque(maxlen=MAX_LOST)
+        """Contacts that fell silent, the latest last: whom to try when nobody is left, or when the network was cut."""
+        self._on_contacts = on_contacts
+
+    @property
+    def me(self) -> Peer:
+        """This node at the address that its socket is bound to; LocalError before."""
+        if self.transport is None:
+            raise LocalError("the ring is not open")
+        host, port = self.transport.get_extra_info("sockname")[:2]
+        return Peer(id=_ring_id(self.source_node), host=host, port=port)
+
+    # --- contacts ----------------------------------------------------------------------------------------------------
+
+    def welcome_if_new(self, node: Node) -> None:
+        """Take in a contact that has proved its id and address. Nothing is handed over to it here."""
+        known = self.router.get(node)
+        self.router.add_contact(node)
+        if known is None or not known.same_home_as(node):
+            self.lost = deque((peer for peer in self.lost if peer.id != node.long_id), maxlen=MAX_LOST)
+            self._on_contacts()
+
+    def handle_call_response(self, result: Outcome, node: Node) -> Outcome:  # noqa: ARG002 - the library's signature
+        """Return the result: contacts come with their session and go with their third silence, not here."""
+        return result
+
+    def drop(self, peer: Peer) -> None:
+        """Forget a contact, its session and its history: it is dead."""
+        self.sessions.forget(peer.address)
+        self.say_goodbye_to(peer)
+
+    def say_goodbye_to(self, peer: Peer) -> None:
+        """Forget a contact that leaves; its session stays for a while, so that a repeated goodbye is answered."""
+        known = self.router.get(node_of(peer))
+        self.liveness.forget(peer.id)
+        self.router.remove_contact(node_of(peer))
+        if known is not None:
+            self._on_contacts()
+
+    def contacts(self) -> list[Peer]:
+        """Return the contacts that are not under suspicion, in order of id."""
+        suspects = self.liveness.suspects(self._loop.time())
+        return sorted(peer_of(node) for node in self.router if node.long_id not in suspects)
+
+    def suspects(self) -> list[Peer]:
+        """Return the contacts that were silent lately, in order of id."""
+        suspects = self.liveness.suspects(self._loop.time())
+        return sorted(peer_of(node) for node in self.router if node.long_id in suspects)
+
+    def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: Node | None = None) -> list[Node]:
+        """Return the contacts nearest to an id that are not under suspicion, nearest first."""
+        suspects = self.liveness.suspects(self._loop.time())
+        found = self.router.find_neighbors(target(ring_id), count + len(suspects), exclude)
+        return [node for node in found if node.long_id not in suspects][:count] if suspects else found
+
+    def is_suspect(self, peer: Peer) -> bool:
+        """Tell whether a node was silent lately."""
+        return self.liveness.is_suspect(peer.id, self._loop.time())
+
+    async def close(self) -> None:
+        """Close the socket, end every request and every task. May be called twice."""
+        await super().close()
+        await self.tasks.close()
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    async def ask(self, peer: Peer, method: str, *arguments: object, patience: Patience = QUICK) -> Outcome:
+        """Ask a peer that is known by id and address."""
+        return await self.request(peer.address, peer.id, method, *arguments, patience=patience)
+
+    async def call_find_node(
+        self, node_to_ask: Node, node_to_find: Node, *, on_late: Callable[[], None] | None = None
+    ) -> tuple[bool, tuple[Peer, ...]]:
+        """Ask a node for those nearest to an id; one whose answer is unsound counts as silent."""
+        peer = peer_of(node_to_ask)
+        arguments = (self.source_node.id, node_to_find.id)
+        answered, value = await self.request(peer.address, peer.id, "find_node", *arguments, on_late=on_late)
+        if not answered:
+            return False, ()
+        try:
+            return True, decode_contacts(value, me=self.me)
+        except RemoteError as flaw:
+            self.counters[flaw.reason] += 1
+            return False, ()
+
+    async def call_ping(self, node_to_ask: Node) -> Outcome:
+        """Ask a node whether it lives."""
+        return await self.ask(peer_of(node_to_ask), "ping", self.source_node.id)
+
+    async def call_store(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what is stored on the ring goes to its holder directly."""
+        raise LocalError("values without a signature are not stored")
+
+    async def call_find_value(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what is stored on the ring comes from its holder directly."""
+        raise LocalError("values without a signature are not fetched")
+
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Run something beside everything else until it is done or the node closes."""
+        self.tasks.spawn(work, name=name)
+
+    # --- being asked -------------------------------------------------------------------------------------------------
+
+    def rpc_ping(self, sender: Peer, nodeid: bytes) -> bytes:
+        """Say that we live, with our id."""
+        _check_name(sender, nodeid)
+        return self.source_node.id
+
+    def rpc_find_node(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
+        """Name the contacts nearest to an id, the asking node left out."""
+        _check_name(sender, nodeid)
+        return encode_contacts(self.neighbors(id_from_bytes(key), exclude=node_of(sender)))
+
+    def rpc_store(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what is kept here is checked first."""
+        raise RemoteError("request of an unknown name")
+
+    def rpc_find_value(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: what is kept here has other names."""
+        raise RemoteError("request of an unknown name")
+
+    def rpc_stun(self, *_: Any, **__: Any) -> NoReturn:
+        """Refuse: nobody needs it."""
+        raise RemoteError("request of an unknown name")
+
+    # --- from the datagrams ------------------------------------------------------------------------------------------
+
+    def _heard(self, peer: Peer, message: Request | Answer | None) -> None:
+        was_suspect = self.liveness.heard(peer.id)
+        # a goodbye that comes twice must not bring its sender back
+        if not (isinstance(message, Request) and message.method == "leave"):
+            self.welcome_if_new(node_of(peer))
+        if was_suspect:
+            self._on_contacts()
+
+    def _missed(self, call: Call) -> None:
+        if call.expected is None:
+            return
+        is_dead = self.liveness.missed(call.expected, begun_at=call.begun_at, now=self._loop.time())
+        node = self.router.get(target(call.expected))
+        if node is None or (node.ip, node.port) != call.address:
+            return
+        if is_dead:
+            self.counters["died"] += 1
+            self.lost.append(peer_of(node))
+            self.drop(peer_of(node))
+        else:
+            self._on_contacts()
+
+    def _probe(self, node: Node) -> None:
+        """Ask the oldest contact of a full bucket whether it lives: its silences make room."""
+        self.spawn(self.call_ping(node), name="ring probe")
+
+
+def _ring_id(node: Node) -> RingId:
+    return id_from_bytes(node.id)
+
+
+def _check_name(sender: Peer, nodeid: object) -> None:
+    """Refuse a request that names another node than the one whose session brought it."""
+    if nodeid != id_to_bytes(sender.id):
+        raise RemoteError("request in the name of another node")

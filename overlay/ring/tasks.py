@@ -1,0 +1,50 @@
+"""Tasks that somebody keeps: none is lost to the garbage collector, none ends in silence.  I/O: the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+log = logging.getLogger(__name__)
+
+
+class Tasks:
+    """The running tasks of one owner; close() ends them all."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self.failed = 0
+        """How many ended with an exception that nobody expected; each was logged."""
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Run `work` beside everything else until it is done or close() cancels it; not at all after close()."""
+        if self._closed:
+            work.close()
+            return
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    async def close(self) -> None:
+        """Cancel everything that runs, but for the task that asks, and wait until it has ended."""
+        self._closed = True
+        ending = [task for task in self._running if task is not asyncio.current_task()]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        # asking for the exception is what keeps asyncio from complaining that nobody did
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.failed += 1
+            log.error("task %s failed", task.get_name(), exc_info=error)
