@@ -1,0 +1,91 @@
+"""What this node does for others as a holder of pieces: store, fetch, release.  I/O: its store.
+
+Arguments come from a peer that a session identified, and have no checked type: anything unsound raises RemoteError,
+which is counted and not answered. A store is answered with what became of it, a fetch with as many pieces as fit
+[paper §II.B].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from overlay.errors import RemoteError
+from overlay.ring.ids import id_to_bytes
+from overlay.ring.rpc import packed_size
+from overlay.trust.identity import is_aor
+from overlay.trust.records import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overlay.ring.holding import Kept
+    from overlay.ring.ids import Peer, RingId
+    from overlay.ring.storage import RecordStore
+
+MAX_PAGE_BYTES: Final = 1100
+"""Pieces and record in one answer to a fetch."""
+MAX_ENCODED_BYTES: Final = 400
+"""An encoded piece, record or release; whatever is longer is none."""
+
+
+class Holder:
+    """Answers requests out of one store."""
+
+    def __init__(self, store: RecordStore, *, me: RingId, dealing_public: bytes, clock: Callable[[], float]) -> None:
+        """Take the store, our id, the 32-byte key that signs pieces, and the wall clock for expiry."""
+        self.store = store
+        self._me = me
+        self._dealing_public = dealing_public
+        self._clock = clock
+
+    def on_store(self, sender: Peer, piece: object, record: object) -> list[Any]:
+        """Keep a piece, a record or both; answer [whether it is held now, why]."""
+        piece_bytes, record_bytes = _optional(piece), _optional(record)
+        now = self._clock()
+        if piece_bytes is not None:
+            kept = self.store.put_piece(
+                piece_bytes, record_bytes, dealing_public=self._dealing_public, sender=sender.id, now=now
+            )
+        elif record_bytes is not None:
+            kept = self.store.put_record(record_bytes, now)
+        else:
+            raise RemoteError("store of nothing")
+        return _outcome(kept)
+
+    def on_fetch(self, sender: Peer, aor: object, first_index: object) -> list[Any]:  # noqa: ARG002 - anybody may read
+        """Answer [pieces from an index on, the record with the first page, whether there is more]."""
+        if not is_aor(aor) or type(first_index) is not int:
+            raise RemoteError("fetch of what is no name")
+        holding = self.store.get(str(aor), self._clock())
+        record = holding.record.encode() if holding.record is not None and first_index == 0 else None
+        room = MAX_PAGE_BYTES - packed_size(record)
+        pieces: list[bytes] = []
+        for piece in holding.pieces:
+            if piece.index < first_index:
+                continue
+            encoded = piece.encode()
+            room -= packed_size(encoded)
+            if room < 0:
+                return [pieces, record, True]
+            pieces.append(encoded)
+        return [pieces, record, False]
+
+    def on_release(self, sender: Peer, release: object) -> list[Any]:  # noqa: ARG002 - its owner signed it
+        """Drop pieces of which their owner says that they lie elsewhere; answer [whether it was obeyed, why]."""
+        data = _optional(release)
+        if data is None:
+            raise RemoteError("release of nothing")
+        decoded = Release.decode(data)
+        if decoded.node_id != id_to_bytes(self._me):
+            raise RemoteError("release for another node")
+        return _outcome(self.store.release(decoded, self._clock()))
+
+
+def _optional(value: object) -> bytes | None:
+    if value is not None and (not isinstance(value, bytes) or len(value) > MAX_ENCODED_BYTES):
+        raise RemoteError("neither a record nor nothing")
+    return value
+
+
+def _outcome(kept: Kept) -> list[Any]:
+    return [kept.held, kept.value]

@@ -1,0 +1,117 @@
+"""What this node asks of holders: store, fetch, release; itself is asked without the network.  I/O: udp.
+
+Only an answer that says "held" counts as stored; silence and nonsense count as no. What is fetched is decoded and of
+the right user, and no more: who verifies needs to see what a liar said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from overlay.errors import RemoteError
+from overlay.ring.holding import Holding
+from overlay.ring.retransmission import PATIENT
+from overlay.trust.pieces import KeyPiece
+from overlay.trust.records import LookupRecord
+
+if TYPE_CHECKING:
+    from overlay.ring.holder import Holder
+    from overlay.ring.ids import Peer
+    from overlay.ring.protocol import HardProtocol
+    from overlay.trust.records import Release
+
+MAX_PAGES: Final = 32
+"""Answers that one fetch asks a holder for: a piece each at least, so more than a user has pieces."""
+
+
+class HolderCalls:
+    """Requests to holders, this node among them."""
+
+    def __init__(self, rpc: HardProtocol, holder: Holder) -> None:
+        self._rpc = rpc
+        self._holder = holder
+
+    async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
+        """Ask a node to keep something; True only when it says that it holds it now."""
+        offered = (None if piece is None else piece.encode(), None if record is None else record.encode())
+        if peer.id == self._rpc.me.id:
+            return _is_yes(self._holder.on_store(peer, *offered))
+        answered, value = await self._rpc.ask(peer, "store", *offered, patience=PATIENT)
+        return answered and _is_yes(value)
+
+    async def release_at(self, peer: Peer, release: Release) -> bool:
+        """Ask a node to drop what its owner released; True only when it says that it did."""
+        encoded = release.encode()
+        if peer.id == self._rpc.me.id:
+            return _is_yes(self._holder.on_release(peer, encoded))
+        answered, value = await self._rpc.ask(peer, "release", encoded, patience=PATIENT)
+        return answered and _is_yes(value)
+
+    async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
+        """Return all that a node holds of a user, as far as it could be read; None when it is silent."""
+        pieces: dict[int, KeyPiece] = {}
+        record: LookupRecord | None = None
+        first_index = 0
+        for page in range(MAX_PAGES):
+            answered, value = await self._fetch(peer, aor, first_index)
+            if not answered:
+                return None if page == 0 else Holding(pieces=_ordered(pieces), record=record)
+            try:
+                encoded, first_record, more = _page(value)
+            except RemoteError as flaw:
+                self._rpc.counters[flaw.reason] += 1
+                break
+            fresh = self._pieces(encoded, aor, first_index)
+            pieces.update(fresh)
+            record = record or self._record(first_record, aor)
+            if not more or not fresh:
+                break
+            first_index = max(fresh) + 1
+        return Holding(pieces=_ordered(pieces), record=record)
+
+    async def _fetch(self, peer: Peer, aor: str, first_index: int) -> tuple[bool, Any]:
+        if peer.id == self._rpc.me.id:
+            return True, self._holder.on_fetch(peer, aor, first_index)
+        return await self._rpc.ask(peer, "fetch", aor, first_index, patience=PATIENT)
+
+    def _pieces(self, encoded: list[Any], aor: str, first_index: int) -> dict[int, KeyPiece]:
+        """Return what can be read as this user's pieces from an index on."""
+        pieces: dict[int, KeyPiece] = {}
+        for item in encoded:
+            try:
+                piece = KeyPiece.decode(item)
+            except RemoteError as flaw:
+                self._rpc.counters[flaw.reason] += 1
+                continue
+            if piece.aor == aor and piece.index >= first_index:
+                pieces[piece.index] = piece
+        return pieces
+
+    def _record(self, encoded: object, aor: str) -> LookupRecord | None:
+        if not isinstance(encoded, bytes):
+            return None
+        try:
+            record = LookupRecord.decode(encoded)
+        except RemoteError as flaw:
+            self._rpc.counters[flaw.reason] += 1
+            return None
+        return record if record.aor == aor else None
+
+
+def _is_yes(value: object) -> bool:
+    """Tell whether the answer to a store or a release is [True, why]."""
+    return isinstance(value, list) and len(value) > 0 and value[0] is True
+
+
+def _ordered(pieces: dict[int, KeyPiece]) -> tuple[KeyPiece, ...]:
+    return tuple(pieces[index] for index in sorted(pieces))
+
+
+def _page(value: Any) -> tuple[list[Any], Any, bool]:
+    """Read one answer to a fetch; RemoteError when it has another shape."""
+    if not isinstance(value, list) or len(value) != 3:  # noqa: PLR2004 - pieces, record, more
+        raise RemoteError("page of another shape")
+    pieces, record, more = value
+    if not isinstance(pieces, list) or not all(isinstance(piece, bytes) for piece in pieces) or type(more) is not bool:
+        raise RemoteError("page of another shape")
+    return pieces, record, more

@@ -1,0 +1,287 @@
+"""The ring that the rest of the house uses: Chord over the hardened kademlia package.  I/O: udp, the store.
+
+This file only puts the parts together: sessions (who speaks), datagrams and protocol (requests, contacts), chord_server
+(look-ups, successors), stabilisation, handover, holder and holder_calls (pieces)  [paper §II.A] [Chord 2001 §4].
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.chord import RingUnreachable
+from overlay.ring.chord_server import ChordServer
+from overlay.ring.handover import MAX_HEIRS, Handover
+from overlay.ring.holder import Holder
+from overlay.ring.holder_calls import HolderCalls
+from overlay.ring.ids import Peer, RingId, clockwise_from, is_sendable, piece_position, position_of, shift
+from overlay.ring.placement import place
+from overlay.ring.retransmission import PATIENT
+from overlay.ring.sessions import RingIdentity, Sessions
+from overlay.ring.stabilisation import Stabilisation
+from overlay.ring.successors import SuccessorWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from overlay.ring.holding import Holding
+    from overlay.ring.storage import RecordStore
+    from overlay.trust.pieces import KeyPiece
+    from overlay.trust.records import LookupRecord, Release
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_BYTES: Final = 1200
+"""Longest SECP2PSIP line that travels in a ring datagram."""
+HOME_NODES: Final = 4
+"""Nodes asked for a user's last piece, whose place is the user's own position, to learn how many pieces there are."""
+
+
+class KademliaRing:
+    """One member of the ring; chord.Chord says what its methods promise."""
+
+    def __init__(
+        self,
+        identity: RingIdentity,
+        store: RecordStore,
+        *,
+        dealing_public: bytes,
+        clock: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Take who this node is, where it keeps pieces, and the 32-byte key that signs them.
+
+        `clock` is wall time in seconds; `random_bytes` must be fit for keys, `rng` needs only to spread load.
+        """
+        self.on_line: Callable[[Peer, bytes], None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        self._dealing_public = dealing_public
+        self._store = store
+        self._clock = clock
+        self._sessions = Sessions(identity, random_bytes=random_bytes)
+        self._holder = Holder(store, me=identity.id, dealing_public=dealing_public, clock=clock)
+        self._server = ChordServer(
+            identity.id,
+            store,
+            sessions=self._sessions,
+            clock=clock,
+            random_bytes=random_bytes,
+            handlers={
+                "store": self._holder.on_store,
+                "fetch": self._holder.on_fetch,
+                "release": self._holder.on_release,
+                "line": self._on_line,
+                "leave": self._on_leave,
+            },
+            on_contacts=self._on_contacts,
+        )
+        self._stabilisation = Stabilisation(
+            self._server,
+            rng=rng or random.Random(),  # noqa: S311 - for jitter
+            after_round=self._after_round,
+        )
+        self._is_announcing = False
+
+    # --- membership ----------------------------------------------------------------------------------------------
+
+    async def open(self, host: str, port: int = 0) -> None:
+        """Bind the UDP socket, any free port for 0. OSError where that cannot be, LocalError for a wildcard address."""
+        if not is_sendable((host, port or 1)):
+            raise LocalError("the ring needs one IP literal that others can reach")
+        await self._server.listen(port, host)
+        self._sessions.own_address = self.address
+        self._calls = HolderCalls(self._server.rpc, self._holder)
+        self._handover = Handover(self._store, self._calls, me=self.me.id, clock=self._clock)
+
+    @property
+    def me(self) -> Peer:
+        """This node; LocalError before open()."""
+        return self._server.me
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that the socket is bound to."""
+        return self.me.address
+
+    async def join(self, contacts: Sequence[Peer]) -> None:
+        """Become a member through any of `contacts`, or of a ring of one; RingUnreachable when none answers."""
+        seeds = [peer for peer in contacts if peer.address != self.address]
+        if seeds and not await self._server.bootstrap(seeds):
+            raise RingUnreachable(f"none of {len(seeds)} nodes of the ring answered")
+        if seeds:
+            await self._server.nearest(self.me.id)
+            await self._server.census()
+        self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
+
+    async def leave(self) -> None:
+        """Hand over what is stored here, say goodbye to everybody known, and close."""
+        rpc = self._server.rpc
+        successors = await self._server.successors(shift(self.me.id, 1), MAX_HEIRS + 1)
+        await self._handover.leave_to([peer for peer in successors if peer.id != self.me.id])
+        await asyncio.gather(*(rpc.ask(peer, "leave") for peer in rpc.contacts()))
+        await self.close()
+
+    async def close(self) -> None:
+        """End every task and close the socket, without a word to anybody. The store stays open."""
+        if self._server.protocol is not None:
+            await self._server.rpc.close()
+
+    def renew(self, identity: RingIdentity) -> None:
+        """Go on with a newer credential of this node."""
+        self._sessions.renew(identity)
+
+    # --- Chord ---------------------------------------------------------------------------------------------------
+
+    async def find_successor(self, ring_id: RingId) -> Peer:
+        """Return the first living node at or clockwise after an id."""
+        return (await self._server.successors(ring_id, 1) or [self.me])[0]
+
+    async def find_predecessor(self, ring_id: RingId) -> Peer:
+        """Return the last living node strictly before an id."""
+        return (await self._server.predecessors(ring_id, 1) or [self.me])[0]
+
+    async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Return up to `count` living nodes, the successor of an id first."""
+        return await self._server.successors(ring_id, count)
+
+    async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
+        """Store the pieces of one user at their places; return the owner of each index that acknowledged."""
+        if any(piece.aor != aor for piece in pieces):
+            raise LocalError("pieces of another user")
+        positions = {piece.index: piece_position(aor, piece.index, piece.n) for piece in pieces}
+        successors = await self._successors_of(positions, max((piece.n for piece in pieces), default=1))
+        owners = place(positions, successors)
+        acknowledged = await asyncio.gather(*(self.store_at(owners[piece.index], piece, record) for piece in pieces))
+        return {piece.index: owners[piece.index] for piece, held in zip(pieces, acknowledged, strict=True) if held}
+
+    async def get(self, aor: str) -> dict[Peer, Holding]:
+        """Return what the owners of the user's places hold of that user.
+
+        How many places there are says a piece that the overlay signed; the last one's place is the user's own position.
+        """
+        home = await self._server.successors(position_of(aor), HOME_NODES)
+        found = await self._fetch_all(home, aor)
+        counts = {n for holding in found.values() for n in map(self._count_of, holding.pieces) if n}
+        for n in counts:
+            positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
+            successors = await self._successors_of(positions, n)
+            rest = set(place(positions, successors).values()) - found.keys()
+            found.update(await self._fetch_all(sorted(rest), aor))
+        return {peer: holding for peer, holding in found.items() if not holding.is_empty}
+
+    async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
+        """Ask one node to keep a piece, a record or both; True only when it says that it holds it."""
+        return await self._calls.store_at(peer, piece, record)
+
+    async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
+        """Return everything that one node holds of a user, unverified; None when it does not answer."""
+        return await self._calls.fetch_at(peer, aor)
+
+    async def release_at(self, peer: Peer, release: Release) -> bool:
+        """Bring an owner's signed release to the holder that it names; True when the holder obeyed."""
+        return await self._calls.release_at(peer, release)
+
+    async def deliver(self, peer: Peer, line: bytes) -> bool:
+        """Bring a SECP2PSIP line to a peer's adapter, once at most; True when its node took it."""
+        if not 0 < len(line) <= MAX_LINE_BYTES:
+            raise LocalError(f"a line of {len(line)} bytes does not fit a ring datagram")
+        if peer.id == self.me.id:
+            return self._on_line(peer, line)
+        answered, taken = await self._server.rpc.ask(peer, "line", line, patience=PATIENT)
+        return answered and taken is True
+
+    # --- what this node knows ------------------------------------------------------------------------------------
+
+    def peers(self) -> list[Peer]:
+        """Return the contacts that live, in order of id."""
+        return self._server.rpc.contacts()
+
+    def rtt(self, peer: Peer) -> float | None:
+        """Return the smoothed round-trip time to a peer in seconds, None before one was measured."""
+        return self._server.rpc.liveness.srtt_s(peer.id)
+
+    def forget(self, peer: Peer) -> None:
+        """Drop a peer, its session and its history."""
+        self._server.rpc.drop(peer)
+
+    def counters(self) -> dict[str, int]:
+        """Return what happened here, how often, by reason."""
+        rpc = self._server.rpc
+        return {
+            **{f"ring: {reason}": count for reason, count in rpc.counters.items()},
+            **{f"session: {reason}": count for reason, count in self._sessions.counters.items()},
+            **{f"store: {reason}": count for reason, count in self._store.counters.items()},
+            "ring: tasks failed": rpc.tasks.failed,
+        }
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    async def _successors_of(self, positions: dict[int, RingId], count: int) -> dict[int, list[Peer]]:
+        """Return the successor list of each place; in a ring smaller than a look-up one look-up tells them all."""
+        if not positions:
+            return {}
+        first = SuccessorWalk(next(iter(positions.values())), count=count)
+        await self._server.walk(first)
+        if first.whole_ring is not None:
+            whole = first.whole_ring
+            return {index: clockwise_from(position, whole)[:count] for index, position in positions.items()}
+        lists = await asyncio.gather(*(self._server.successors(position, count) for position in positions.values()))
+        return dict(zip(positions, lists, strict=True))
+
+    async def _fetch_all(self, peers: Sequence[Peer], aor: str) -> dict[Peer, Holding]:
+        holdings = await asyncio.gather(*(self.fetch_at(peer, aor) for peer in peers))
+        return {peer: holding for peer, holding in zip(peers, holdings, strict=True) if holding is not None}
+
+    def _count_of(self, piece: KeyPiece) -> int:
+        """Return how many pieces a user has according to a piece, 0 when the overlay did not sign it."""
+        try:
+            piece.verify(self._dealing_public, now=self._clock())
+        except RemoteError:
+            return 0
+        return piece.n
+
+    def _on_line(self, sender: Peer, line: object) -> bool:
+        """Hand a line to the adapter; answer whether it was taken."""
+        if not isinstance(line, bytes) or not 0 < len(line) <= MAX_LINE_BYTES:
+            raise RemoteError("line of no length or too long")
+        if self.on_line is None:
+            return False
+        try:
+            self.on_line(sender, line)
+        except Exception:  # the adapter's fault must not become the ring's
+            self._server.rpc.counters["line handler failed"] += 1
+            log.exception("a line of %s was not taken", sender)
+            return False
+        return True
+
+    def _on_leave(self, sender: Peer) -> bool:
+        """Take note that a peer leaves."""
+        self._server.rpc.say_goodbye_to(sender)
+        return True
+
+    def _on_contacts(self) -> None:
+        """Tell whoever wants to know that the ring changed, once for all changes of this event-loop turn."""
+        self._stabilisation.notice()
+        if not self._is_announcing:
+            self._is_announcing = True
+            asyncio.get_running_loop().call_soon(self._announce)
+
+    def _announce(self) -> None:
+        self._is_announcing = False
+        if self.on_change is None or self._server.rpc.is_closed:
+            return
+        try:
+            self.on_change()
+        except Exception:  # as for lines
+            self._server.rpc.counters["change handler failed"] += 1
+            log.exception("a change of the ring was not taken")
+
+    async def _after_round(self) -> None:
+        self._store.sweep(self._clock())
+        await self._handover.look_at_predecessor(self.peers())
