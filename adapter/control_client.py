@@ -62,6 +62,8 @@ class ControlClient:
         self._path = path
         self._reader = reader
         self._writer = writer
+        self.timeout_s = ASK_TIMEOUT_S
+        """How long one question may take."""
         self._numbers = itertools.count(1)
         self._turn = asyncio.Lock()
 
@@ -70,16 +72,16 @@ class ControlClient:
         """Connect to the socket at `path`. Raises NoAdapter."""
         return cls(path, *await _open(path))
 
-    async def ask(self, do: str, *, timeout_s: float = ASK_TIMEOUT_S, **fields: object) -> dict[str, Any]:
+    async def ask(self, do: str, **fields: object) -> dict[str, Any]:
         """Return the answer's fields. Raises ControlError with the adapter's own code, sentence and hint."""
         async with self._turn:
             try:
-                async with asyncio.timeout(timeout_s):
+                async with asyncio.timeout(self.timeout_s):
                     answer = await _ask(self._reader, self._writer, next(self._numbers), do, fields)
             except TimeoutError:
                 # a late answer would be taken for that of the next question
                 self._writer.transport.abort()
-                raise ControlError("gone", f"the adapter did not answer within {timeout_s:g} s") from None
+                raise ControlError("gone", f"the adapter did not answer within {self.timeout_s:g} s") from None
         return {key: value for key, value in answer.items() if key not in {"v", "id", "ok"}}
 
     async def watch(self) -> Watch:

@@ -133,7 +133,7 @@ def describe(error: BaseException) -> Trouble:
         text, code = f"{type(error).__name__}: {text}", "internal"
     if not isinstance(code, str) or not code:
         code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
-    return Trouble(code=code, error=_one_line(text), hint=_one_line(hint) if isinstance(hint, str) else "")
+    return Trouble(code=code, error=one_line(text), hint=one_line(hint) if isinstance(hint, str) else "")
 
 
 def exit_code_of_status(status: int) -> ExitCode:
@@ -141,6 +141,6 @@ def exit_code_of_status(status: int) -> ExitCode:
     return _EXIT_BY_STATUS.get(status, ExitCode.FAILED)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return `text` without control characters: what a peer said must not repaint the user's terminal."""
     return "".join(ch if ch.isprintable() else " " for ch in text).strip()

@@ -92,8 +92,9 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(tmp_path):
     server = ControlServer(tmp_path / "control.sock", {"wait": wait, "echo": echo})
     await server.start()
     client = await ControlClient.connect(tmp_path / "control.sock")
+    client.timeout_s = 0.01
     with pytest.raises(ControlError, match="did not answer"):
-        await client.ask("wait", timeout_s=0.01)
+        await client.ask("wait")
     with pytest.raises(ControlError) as caught:
         await client.ask("echo")
     assert caught.value.code == "gone"

@@ -87,7 +87,7 @@ def _damage(value, key, damaged):
         lambda value: _damage(value, "v", 2),
         lambda value: _damage(value, "aor", "bob"),
         lambda value: _damage(value, "overlay", 7),
-        lambda value: _damage(value, "generation", True),
+        lambda value: _damage(value, "generation", "1"),
         lambda value: _damage(value, "overlay_bundle", "AAAA"),
         lambda value: _damage(value, "credential", "%%"),
         lambda value: _damage(value, "credential", value["dealing"]),

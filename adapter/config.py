@@ -1,0 +1,186 @@
+"""What the user wants: flags over one TOML file over defaults, as one frozen value.  I/O: reads that file.
+
+The file is ``config.toml`` in the user's configuration directory, or the one of ``--config``; every key is a flag too::
+
+    users = ["alice"]            # or user = "alice"
+    bootstrap = "192.168.1.10:5480"
+    sip = "192.168.1.20:5070"
+    ring = "192.168.1.20:0"
+    state = "~/.local/state/secp2psip"
+    code = "enrolment code, where the bootstrap server asks for one"
+    overlay_key = "32 hexadecimal digits: the only bootstrap key to trust"
+
+An unknown key is an error: a misspelt one must not pass in silence. [system §8]
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+
+import platformdirs
+
+from adapter.problems import UsageProblem
+from overlay.errors import LocalError, Secp2psipError
+from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
+
+APP_NAME: Final = "secp2psip"
+DEFAULT_SIP_PORT: Final = 5070
+DEFAULT_BOOTSTRAP_PORT: Final = 5480
+MAX_CONFIG_BYTES: Final = 65_536
+MAX_USERS: Final = 32
+"""Users of one adapter."""
+MAX_PORT: Final = 65_535
+
+Address = tuple[str, int]
+_KEYS: Final = frozenset({"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay_key"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The effective configuration of one command."""
+
+    state_dir: Path
+    """Where keys, enrolments and the lock lie; one per device."""
+    users: tuple[str, ...] = ()
+    """Names as they are known on the ring; empty: the state directory or $USER decides."""
+    bootstrap: Address | None = None
+    """Host and port of the bootstrap server; needed for first registrations and renewals only."""
+    sip: Address | None = None
+    """Where phones reach the adapter; None: the LAN address."""
+    ring: Address | None = None
+    """Where the other nodes reach the adapter; None: the LAN address, any port."""
+    code: str = ""
+    """Enrolment code, where the bootstrap server asks for one."""
+    overlay_key: bytes | None = None
+    """16-byte thumbprint of the only bootstrap key to trust."""
+    trace: bool = False
+    """Show every protocol step."""
+    json: bool = False
+    """Write JSON lines for programs on standard output."""
+
+    def __post_init__(self) -> None:
+        if len(self.users) > MAX_USERS or len(set(self.users)) != len(self.users):
+            raise LocalError(f"an adapter serves at most {MAX_USERS} users, each once")
+        if self.overlay_key is not None and len(self.overlay_key) != THUMBPRINT_BYTES:
+            raise LocalError(f"an overlay key's thumbprint has {THUMBPRINT_BYTES} bytes")
+
+
+def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
+    """Return `flags` (None: not given) over the file `config` over the defaults. Raises UsageProblem."""
+    chosen = _read(config) | {key: value for key, value in flags.items() if key in _KEYS and value not in (None, [])}
+    users = chosen.get("users") or ([chosen["user"]] if "user" in chosen else [])
+    state = _text(chosen, "state")
+    return Settings(
+        state_dir=Path(state).expanduser().absolute() if state else default_state_dir(),
+        users=parse_users(users),
+        bootstrap=_address(chosen, "bootstrap", DEFAULT_BOOTSTRAP_PORT),
+        sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
+        ring=_address(chosen, "ring", 0),
+        code=_text(chosen, "code"),
+        overlay_key=_overlay_key(_text(chosen, "overlay_key")),
+        trace=bool(flags.get("trace")),
+        json=bool(flags.get("json")),
+    )
+
+
+def default_state_dir() -> Path:
+    """Return the state directory of this device: ``~/.local/state/secp2psip`` where nothing else is set."""
+    return platformdirs.user_state_path(APP_NAME)
+
+
+def default_config_file() -> Path:
+    """Return where the configuration file is looked for: ``~/.config/secp2psip/config.toml`` by default."""
+    return platformdirs.user_config_path(APP_NAME) / "config.toml"
+
+
+def parse_user(text: str) -> str:
+    """Return the name that `text` means, in the spelling of the ring. Raises UsageProblem."""
+    try:
+        return parse_aor(text)
+    except Secp2psipError:
+        hint = "a name has 1 to 32 letters, digits, dots, hyphens or underscores and begins with a letter or digit"
+        raise UsageProblem(f"{text!r} is not a user's name", hint=hint) from None
+
+
+def parse_users(texts: object) -> tuple[str, ...]:
+    """Return the names in `texts`, a list of them. Raises UsageProblem."""
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise UsageProblem("users is a list of names", hint='users = ["alice"]')
+    names = tuple(dict.fromkeys(parse_user(text) for text in texts))
+    if len(names) > MAX_USERS:
+        raise UsageProblem(f"an adapter serves at most {MAX_USERS} users", hint="run a second one with --state DIR")
+    return names
+
+
+def parse_address(text: str, *, default_port: int, what: str = "address") -> Address:
+    """Return (host, port) of ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``. Raises UsageProblem."""
+    hint = f"write HOST:PORT, for example 192.168.1.10:{default_port or 5480}"
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or port.endswith("]") or _is_ipv6(text.strip()):
+        host, port = text.strip(), str(default_port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or any(ch.isspace() or ch in "/@?#[]" for ch in host) or (":" in host and not _is_ipv6(host)):
+        raise UsageProblem(f"{text!r} is no {what}", hint=hint)
+    if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
+        raise UsageProblem(f"{text!r} has no port between 0 and {MAX_PORT}", hint=hint)
+    return host, int(port)
+
+
+def format_address(address: Iterable[object]) -> str:
+    """Return ``host:port``, with brackets around an IPv6 host."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6  # noqa: PLR2004 -- the version's own number
+    except ValueError:
+        return False
+
+
+def _read(config: Path | None) -> dict[str, Any]:
+    path = config if config is not None else default_config_file()
+    try:
+        with path.open("rb") as file:
+            values = tomllib.loads(file.read(MAX_CONFIG_BYTES).decode())
+    except FileNotFoundError:
+        if config is None:
+            return {}
+        raise UsageProblem(f"there is no file {path}", hint="check the path given with --config") from None
+    except OSError as error:
+        raise UsageProblem(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
+    except ValueError as error:
+        raise UsageProblem(f"{path} is not TOML: {error}", hint='a line looks like this: users = ["alice"]') from None
+    unknown = sorted(values.keys() - _KEYS)
+    if unknown:
+        raise UsageProblem(f"{path} has an unknown key {unknown[0]!r}", hint=f"there are: {', '.join(sorted(_KEYS))}")
+    return values
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key, "")
+    if not isinstance(value, str | Path):
+        raise UsageProblem(f"{key} is a text", hint=f'{key} = "..."')
+    return str(value)
+
+
+def _address(values: Mapping[str, Any], key: str, default_port: int) -> Address | None:
+    text = _text(values, key)
+    return parse_address(text, default_port=default_port, what=f"{key} address") if text else None
+
+
+def _overlay_key(text: str) -> bytes | None:
+    if not text:
+        return None
+    try:
+        key = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        key = b""
+    if len(key) != THUMBPRINT_BYTES:
+        hint = "secp2psip-bootstrap shows it as its fingerprint: 32 hexadecimal digits"
+        raise UsageProblem(f"{text!r} is not the fingerprint of an overlay key", hint=hint)
+    return key
