@@ -1,0 +1,137 @@
+"""The tables of `lookup`, `ring` and `status`: columns that stay readable in a pipe.  I/O: none.
+
+Each takes the event whose name it bears, as the adapter service answers it, and returns what a rich console prints.
+Members that are missing are left out: an older or newer adapter may know fewer or more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from adapter.words import attack, plural
+
+Event = Mapping[str, Any]
+NODE_CHARS: Final = 8
+"""Hexadecimal digits of a node id shown: enough to tell nodes of one LAN apart."""
+_GOOD: Final = "green"
+_BAD: Final = "bold red"
+_DOUBT: Final = "yellow"
+_QUIET: Final = "dim"
+
+
+def lookup_table(event: Event) -> list[RenderableType]:
+    """Show what the ring says of a user: the key, each piece with holder and verdict, and what an attack takes."""
+    found = _rows(event, "pieces")
+    head = Text.assemble((str(event.get("aor", "")), "bold"), f", generation {event.get('generation', '?')}")
+    head.append(f", key {_spaced(str(event.get('thumbprint', '')))}")
+    parts: list[RenderableType] = [head]
+    if event.get("contact"):
+        parts.append(Text(f"adapter at {event['contact']}"))
+    if found:
+        drawn = set(event.get("drawn") or ())
+        table = _table("piece", "node", "address", "asked", "verdict")
+        for piece in sorted(found, key=lambda row: (row.get("index", 0), str(row.get("node", "")))):
+            good = bool(piece.get("ok"))
+            table.add_row(
+                str(piece.get("index", "")),
+                str(piece.get("node", ""))[:NODE_CHARS],
+                str(piece.get("address", "")),
+                "drawn" if piece.get("index") in drawn else "",
+                Text("good", style=_GOOD) if good else Text(str(piece.get("why") or "bad"), style=_BAD),
+            )
+        parts += [table]
+    parts += [_basis(event), _strength(event)]
+    for liar in _rows(event, "liars"):
+        what = f"piece {liar['index']}" if liar.get("index") else "the lookup record"
+        parts.append(Text(f"node {str(liar.get('node', ''))[:NODE_CHARS]} lied about {what}: {liar.get('why')}", _BAD))
+    parts += [Text(f"evidence: {conflict}", style=_BAD) for conflict in event.get("conflicts") or ()]
+    return parts
+
+
+def ring_table(event: Event) -> list[RenderableType]:
+    """Show the ring from this node: itself and every node it knows to live, clockwise."""
+    nodes = _rows(event, "nodes")
+    table = _table("node", "address", "answers in", "")
+    for node in nodes:
+        rtt = node.get("rtt_ms")
+        table.add_row(
+            str(node.get("node", ""))[:NODE_CHARS],
+            str(node.get("address", "")),
+            f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "",
+            Text("this one", style=_GOOD) if node.get("self") else "",
+        )
+    title = f"{plural(len(nodes), 'node')} on the ring"
+    return [Text(title + (f" {event['overlay']}" if event.get("overlay") else ""), style="bold"), table]
+
+
+def status_table(event: Event) -> list[RenderableType]:
+    """Show this adapter: its addresses, its users with their phones, and what expires when."""
+    sip, ring = event.get("sip", ""), event.get("ring", "")
+    head = Text.assemble(("adapter", "bold"), f" (pid {event.get('pid', '?')}): phones at ", (str(sip), "bold"))
+    parts: list[RenderableType] = [head.append(f", on the ring at {ring}" if ring else ", not on the ring yet")]
+    if event.get("nodes"):
+        parts.append(
+            Text(f"{plural(int(event['nodes']), 'node')} known on the ring {event.get('overlay') or ''}".rstrip())
+        )
+    table = _table("user", "registered", "phones", "pieces placed", "valid until")
+    for user in _rows(event, "users"):
+        phones = user.get("phones") or []
+        table.add_row(
+            str(user.get("user", "")),
+            Text("yes", style=_GOOD) if user.get("registered") else Text("no", style=_DOUBT),
+            ", ".join(str(phone) for phone in phones) or "none",
+            str(user.get("placed", "")),
+            _date(user.get("expires_at")),
+        )
+    return [*parts, table, *(Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ())]
+
+
+def _basis(event: Event) -> Text:
+    support, threshold = event.get("support"), event.get("k")
+    if event.get("basis") == "polynomial":
+        rule = f" (rule: at least {2 * threshold - 1})" if isinstance(threshold, int) else ""
+        return Text(f"the key stands on {plural(int(support or 0), 'distinct node')}{rule}", style=_GOOD)
+    return Text("the key rests on the bootstrap server's signatures alone: too few nodes to bear witness", style=_DOUBT)
+
+
+def _strength(event: Event) -> Text:
+    needed, nodes = event.get("attackers_needed"), event.get("nodes")
+    if not needed or not nodes:
+        return Text("how many nodes an attacker needs is not known", style=_DOUBT)
+    weak = isinstance(event.get("k"), int) and needed < event["k"]
+    text = Text(attack(needed, nodes), style=_DOUBT if weak else _GOOD)
+    return text.append(f"  ({event['took_ms']:.0f} ms)" if event.get("took_ms") is not None else "", style=_QUIET)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _rows(event: Event, key: str) -> Sequence[Mapping[str, Any]]:
+    rows = event.get(key)
+    return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
+
+
+def _spaced(digits: str) -> str:
+    """Return a thumbprint in groups of four, as people compare them."""
+    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+
+
+def _date(seconds: object) -> str:
+    if not isinstance(seconds, int | float) or not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
+    "lookup": lookup_table,
+    "ring": ring_table,
+    "status": status_table,
+}

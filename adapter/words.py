@@ -1,0 +1,221 @@
+"""What each event is called in front of a person: one sentence per kind of event.  I/O: none.
+
+Events come from the adapter service (step, ready, warning, receipt), from the softphone (registered, ringing,
+established, ...) and from the commands themselves (calling, listening, adapter-gone, ...). Tables are in tables.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+Event = Mapping[str, Any]
+STEP_WIDTH: Final = 24
+"""Characters of the longest step name, "302 Moved Temporarily", and some air."""
+MAX_DETAIL_CHARS: Final = 200
+_OURS: Final = "bold magenta"
+_SIP: Final = "bold cyan"
+_GOOD: Final = "green"
+_BAD: Final = "bold red"
+_DOUBT: Final = "yellow"
+_QUIET: Final = "dim"
+
+
+def sentence(event: Event, *, trace: bool = False) -> Text | None:
+    """Return the words for `event`, None where a person has no use for it. With `trace`, steps show their details."""
+    if event["event"] == "step":
+        return _step(event, trace=trace)
+    words = _WORDS.get(event["event"])
+    if words is None:
+        return Text.assemble((f"{event['event']} ", _QUIET), details(event)) if trace else None
+    return words(event)
+
+
+def details(event: Mapping[str, Any], *, without: Sequence[str] = ("event",)) -> str:
+    """Return `key=value` pairs on one line, bounded, without empty ones."""
+    pairs = (f"{key}={_value(value)}" for key, value in event.items() if key not in without and value not in ("", None))
+    text = "  ".join(pairs)
+    return text if len(text) <= MAX_DETAIL_CHARS else text[: MAX_DETAIL_CHARS - 3] + "..."
+
+
+def trust(event: Event) -> Text:
+    """Return what is proved of the other side, in words [paper §II.C]."""
+    if not event.get("verified"):
+        if event.get("announced"):
+            return Text("announced: the caller's adapter has just proved the key behind this name", style=_GOOD)
+        return Text("not verified: nothing proves who this is", style=_DOUBT)
+    needed, nodes = event.get("attackers_needed"), event.get("nodes")
+    text = Text("verified", style=_GOOD)
+    if event.get("basis") == "signatures":
+        text = Text("verified by the bootstrap server's signatures alone (too few nodes to witness)", style=_DOUBT)
+    if needed and nodes:
+        text.append(f": {attack(needed, nodes)}")
+    return text
+
+
+def attack(needed: int, nodes: int) -> str:
+    """Return how strong the key on the ring is: the fewest nodes that hold k pieces."""
+    return f"an attacker needs {needed} of {nodes} nodes"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 node", "2 nodes"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def name_in(uri: str) -> str:
+    """Return the user part of a SIP URI, or the URI where it has none."""
+    user, at, _host = uri.strip("<>").removeprefix("sips:").removeprefix("sip:").partition("@")
+    return user if at else uri
+
+
+def _step(event: Event, *, trace: bool) -> Text:
+    name = str(event.get("step", ""))
+    style = _OURS if name.startswith(("SECP2PSIP", "CHALLENGE", "PIECES", "STORED", "JOINED")) else _SIP
+    if name[:3].isdigit() and name[0] in "456":
+        style = _BAD
+    text = Text.assemble((f"{float(event.get('at_ms', 0.0)):9.1f} ms  ", _QUIET), (name, style))
+    detail = event.get("detail")
+    if trace and isinstance(detail, Mapping) and (words := details(detail)):
+        text.append(" " * max(1, STEP_WIDTH - len(name)))
+        text.append(words, style=_QUIET)
+    return text
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(_value(item) for item in value)
+    if isinstance(value, Mapping):
+        return "{" + " ".join(f"{key}:{_value(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _ready(event: Event) -> Text:
+    users = [str(user) for user in event.get("users", ())]
+    text = Text.assemble(("ready", _GOOD), ", ")
+    if event.get("ring"):
+        text.append("on the ring at ").append(str(event["ring"]), style=_SIP)
+    else:
+        text.append("not on the ring yet: it joins when the first phone registers")
+    text.append("\n\ntype this into the phone on this machine, as its registrar or domain (transport UDP):\n\n")
+    for user in users:
+        text.append(f"    {event.get('sip', '')}", style="bold")
+        text.append(f"    user name {user}, any password\n")
+    text.append("\nthen dial a name. Ctrl-C leaves the ring.")
+    return text
+
+
+def _warning(event: Event) -> Text:
+    text = Text.assemble(("warning: ", _DOUBT), str(event.get("text", "")))
+    if event.get("hint"):
+        text.append(f"\nhint: {event['hint']}", style=_DOUBT)
+    return text
+
+
+def _registered(event: Event) -> Text | None:
+    status = int(event.get("status", 200))
+    if status != 200:  # noqa: PLR2004 -- SIP's OK
+        return Text(f"the adapter refused the phone: {status} {event.get('reason', '')}", style=_BAD)
+    user = event.get("user")
+    return (
+        Text.assemble(("registered", _GOOD), f" as {user} with the adapter at {event.get('adapter')}") if user else None
+    )
+
+
+def _calling(event: Event) -> Text:
+    return Text.assemble("calling ", (str(event["to"]), "bold"), f" as {event['user']}")
+
+
+def _redirected(event: Event) -> Text:
+    return Text.assemble("redirected to the phone at ", (_bare(str(event["contact"])), "bold"))
+
+
+def _incoming(event: Event) -> Text:
+    who = name_in(str(event["remote_uri"]))
+    return Text.assemble((f"{who} is calling", "bold"), f" from {event.get('source', 'somewhere')}")
+
+
+def _established(event: Event) -> Text:
+    who = event.get("peer") or name_in(str(event.get("remote_uri", "")))
+    text = Text.assemble("talking with ", (str(who), "bold"), f"  {event.get('codec', '')}")
+    text.append(
+        f"  sound goes straight to {event['media_remote']}" if event.get("media_remote") else "  no sound agreed"
+    )
+    return text.append("\n").append(trust(event)).append("; the call itself is plain SIP and RTP", style=_QUIET)
+
+
+def _audio_lost(event: Event) -> Text:
+    return Text(f"nothing heard for {duration(event['seconds'])}", style=_DOUBT)
+
+
+def _ended(event: Event) -> Text:
+    if not event.get("established"):
+        return Text.assemble(("no call", _BAD), f": {event.get('status', '')} {event.get('reason', '')}".rstrip())
+    text = Text.assemble(("call ended", _GOOD), f" after {duration(event.get('duration_s', 0.0))}")
+    if event.get("reason"):
+        text.append(f": {event['reason']}")
+    received, lost = int(event.get("packets_received", 0)), int(event.get("packets_lost", 0))
+    if received + lost:
+        text.append(f"\nheard {received} packets, {lost} lost ({100 * lost / (received + lost):.1f} %)", style=_QUIET)
+        text.append(f", jitter {event.get('jitter_ms', 0.0):.1f} ms", style=_QUIET)
+    return text
+
+
+def _child_died(event: Event) -> Text:
+    return Text(f"the softphone's own process died: {event.get('reason', '')}", style=_BAD)
+
+
+def _listening(event: Event) -> Text:
+    how = "answering by itself" if event.get("auto_answer") else "press a to answer"
+    return Text.assemble(("ready", _GOOD), ": ", (str(event["user"]), "bold"), f" can be called ({how}; Ctrl-C ends)")
+
+
+def _adapter_gone(event: Event) -> Text:
+    rest = "the call goes on without it" if event.get("in_call") else "waiting for it to come back"
+    return Text(f"the adapter went away; {rest}", style=_DOUBT)
+
+
+def _receipt(event: Event) -> Text | None:
+    """Say what a receipt proves; the bare fact of the call was told by the softphone."""
+    liars = event.get("liars") or ()
+    if not liars:
+        return None
+    return Text(
+        f"{plural(len(liars), 'node')} lied about {event.get('callee', 'the key')} and changed nothing", style=_DOUBT
+    )
+
+
+def _bare(uri: str) -> str:
+    return uri.strip("<>").split(";", 1)[0].removeprefix("sip:")
+
+
+_WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
+    "ready": _ready,
+    "warning": _warning,
+    "receipt": _receipt,
+    "registered": _registered,
+    "calling": _calling,
+    "trying": lambda _: None,
+    "ringing": lambda _: Text("ringing"),
+    "redirected": _redirected,
+    "incoming": _incoming,
+    "established": _established,
+    "audio-lost": _audio_lost,
+    "ended": _ended,
+    "child-died": _child_died,
+    "listening": _listening,
+    "adapter-gone": _adapter_gone,
+    "adapter-back": lambda _: Text.assemble(("the adapter is back", _GOOD), "; registered again"),
+    "interrupted": lambda event: Text(str(event.get("text", "ended by Ctrl-C")), style=_DOUBT),
+    "stopped": lambda _: Text("left the ring"),
+}
