@@ -1,0 +1,104 @@
+"""`secp2psip`: which command, with which options.  I/O: the command line.
+
+What a command does is in adapter/commands/, one module each, imported only when it is the one asked for; what it says
+is in screen.py and words.py. Wrong use is one ``error:`` line, one ``hint:`` line and exit code 2.
+"""
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Final, NoReturn
+
+from adapter.config import APP_NAME, load_settings
+from adapter.problems import EXIT_MEANINGS, ExitCode, UsageProblem
+from adapter.running import run
+from adapter.screen import Screen
+
+COMMANDS: Final = {
+    "call": "call somebody by name",
+    "listen": "wait for calls and answer them",
+    "adapter": "run this device's adapter, for phones of your own",
+    "lookup": "what the ring says of somebody: key, pieces, holders, liars",
+    "ring": "the nodes of the ring, as this device sees them",
+    "status": "the adapter that runs here: users, phones, what expires when",
+}
+_USAGE: Final = f"usage: {APP_NAME} COMMAND [OPTIONS]"
+_INTRODUCTION: Final = """\
+Calls people on your own network by name: no SIP server, and nobody to trust.
+
+commands:
+"""
+_FIRST_STEPS: Final = f"""
+examples:
+  {APP_NAME} call bob --user alice --bootstrap 192.168.1.10:5480
+  {APP_NAME} listen --user bob --bootstrap 192.168.1.10:5480 --auto-answer
+  {APP_NAME} lookup bob
+
+{APP_NAME} COMMAND --help explains a command. {APP_NAME} --version names the version.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own) and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    screen = Screen(json="--json" in words)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        sys.stdout.write(overview())
+        return ExitCode.OK if words else ExitCode.USAGE
+    if words[0] in {"-V", "--version"}:
+        sys.stdout.write(f"{APP_NAME} {version(APP_NAME)}\n")
+        return ExitCode.OK
+    try:
+        return _run(words[0], words[1:])
+    except UsageProblem as problem:
+        return screen.show_error(problem)
+
+
+def overview() -> str:
+    """Return what `secp2psip --help` prints."""
+    commands = "".join(f"  {name:<9}{summary}\n" for name, summary in COMMANDS.items())
+    return f"{_USAGE}\n\n{_INTRODUCTION}{commands}{_FIRST_STEPS}\n{exit_codes()}\n"
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes as --help shows it."""
+    return "exit codes:\n" + "\n".join(f"  {int(code):<5}{meaning}" for code, meaning in EXIT_MEANINGS.items())
+
+
+def _run(name: str, words: Sequence[str]) -> ExitCode:
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
+        what = "an option before the command" if name.startswith("-") else f"no command {name!r}"
+        raise UsageProblem(f"{what}: {name}" if name.startswith("-") else what, hint=hint)
+    command = importlib.import_module(f"adapter.commands.{name}")
+    parser = _Parser(
+        prog=f"{APP_NAME} {name}",
+        description=COMMANDS[name],
+        epilog=f"examples:\n{command.EXAMPLES}\n\n{exit_codes()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    args = parser.parse_args(words)
+    flags = vars(args)
+    if isinstance(flags.get("users"), str):
+        flags["users"] = [flags["users"]]
+    settings = load_settings(flags, config=args.config)
+    screen = Screen(json=settings.json, trace=settings.trace)
+    return run(command.run(args, settings, screen), screen)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Argparse whose errors are ours."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print."""
+        raise UsageProblem(message, hint=f"{self.prog} --help shows how it is used")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""`secp2psip adapter`: run the adapter of this device until it is told to stop.  I/O: the adapter service, signals."""
+
+import argparse
+import asyncio
+import logging
+from typing import Any, Final
+
+from adapter.commands import options
+from adapter.config import DEFAULT_SIP_PORT, Settings
+from adapter.link import choose_user, require_a_way_in, service_config
+from adapter.problems import ExitCode, Problem
+from adapter.screen import Screen
+from adapter.service import AdapterService
+from adapter.state import StateDir
+
+EXAMPLES: Final = """\
+  secp2psip adapter --user alice --bootstrap 192.168.1.10:5480
+  secp2psip adapter --user alice --user carol --sip 192.168.1.20:5070
+  secp2psip adapter                 (later: users and ring are remembered)"""
+_ALWAYS_SHOWN: Final = frozenset({"ready", "warning", "receipt"})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    options.add_user(parser, who="a user of this device; may be given several times", several=True)
+    options.add_network(parser)
+    options.add_common(parser)
+
+
+async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:  # noqa: ARG001 -- as all commands
+    """Serve until SIGINT or SIGTERM."""
+    state = StateDir(settings.state_dir)
+    users = settings.users or state.users() or (choose_user(settings),)
+    require_a_way_in(state, settings, users)
+    config = service_config(settings, users, sip_port=DEFAULT_SIP_PORT)
+
+    def emit(event: dict[str, Any]) -> None:
+        if screen.json or screen.trace or event["event"] in _ALWAYS_SHOWN:
+            screen.show(event)
+
+    if screen.trace and not screen.json:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    service = AdapterService(config, emit=emit)
+    try:
+        await service.start()
+    except OSError as error:
+        raise _taken(config.sip, error) from error
+    try:
+        await service.closed()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()  # Ctrl-C is how an adapter is ended, so it is no failure
+    finally:
+        await service.stop()
+    screen.show({"event": "stopped"})
+    return ExitCode.OK
+
+
+def _taken(sip: tuple[str, int], error: OSError) -> Exception:
+    """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
+    host, port = sip
+    reason = (error.strerror or str(error)).lower()
+    hint = "another program has it: choose another with --sip HOST:PORT, and type that into the phone"
+    return Problem(f"cannot listen on {host}:{port}: {reason}", hint=hint, code="address_in_use")

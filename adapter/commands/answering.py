@@ -1,0 +1,129 @@
+"""The calls that `listen` takes: shown, answered by key or by itself, ended in time.  I/O: softphone, keys."""
+
+import asyncio
+import contextlib
+from typing import Final
+
+from adapter.commands.conversation import AdapterWatch, caller_of, phone_event
+from adapter.config import Address, format_address
+from adapter.keyboard import Keyboard
+from adapter.screen import Screen
+from adapter.softphone import events
+from adapter.softphone.phone import PhoneError, Softphone
+
+DECLINE: Final = 603
+"""Decline [RFC 3261 §21.6.2]: the user was asked and does not want to."""
+_ANSWER_KEYS: Final = frozenset("a\r\n")
+_END_KEYS: Final = frozenset("dhq")
+
+
+class Answerer:
+    """Takes the calls of one softphone, one after the other."""
+
+    def __init__(
+        self,
+        phone: Softphone,
+        screen: Screen,
+        keyboard: Keyboard,
+        *,
+        user: str,
+        auto_answer: bool,
+        duration_s: float | None,
+        calls: int | None,
+    ) -> None:
+        self._phone, self._screen, self._keyboard = phone, screen, keyboard
+        self._user, self._auto_answer, self._duration_s, self._calls = user, auto_answer, duration_s, calls
+        self._caller = self._request_uri = ""
+        self._deadline: float | None = None
+        self.in_call = False
+        """Whether somebody rings or talks."""
+        self.watch: AdapterWatch | None = None
+        """What the adapter told of callers."""
+
+    def ready(self, sip: Address) -> None:
+        """Tell that calls can come."""
+        event = {"event": "listening", "user": self._user, "adapter": format_address(sip), "phone": self._phone.address}
+        self._screen.show(event | {"auto_answer": self._auto_answer})
+        if not self._auto_answer and not self._keyboard.is_there:
+            text = "nobody can answer here: there is no terminal"
+            self._screen.show({"event": "warning", "text": text, "hint": "let it answer with --auto-answer"})
+        self._rest()
+
+    async def run(self) -> None:
+        """Take calls until there were enough of them."""
+        keys = asyncio.create_task(self._obey_keys())
+        try:
+            ended = 0
+            while self._calls is None or ended < self._calls:
+                event = await self._next()
+                await self._take(event)
+                ended += isinstance(event, events.Ended)
+        finally:
+            keys.cancel()
+            await asyncio.gather(keys, return_exceptions=True)
+
+    async def _next(self) -> events.Event:
+        """Return what the phone tells next; hang up meanwhile when the time of the call is over."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    return await self._phone.events.get()
+            except TimeoutError:
+                self._deadline = None
+                await self._end()
+
+    async def _take(self, event: events.Event) -> None:
+        told = phone_event(event)
+        match event:
+            case events.Registered(status=200):
+                return  # a refresh, or the one that was told already
+            case events.Incoming():
+                self.in_call = True
+                self._caller, self._request_uri = caller_of(event), event.request_uri
+                told |= {"peer": self._caller} | self._proof()
+            case events.Established():
+                if self._duration_s is not None:
+                    self._deadline = asyncio.get_running_loop().time() + self._duration_s
+                told |= {"peer": self._caller} | self._proof()
+            case events.Ended():
+                self.in_call, self._deadline = False, None
+        self._screen.show(told)
+        self._after(event)
+        if isinstance(event, events.ChildDied):
+            self.in_call, self._deadline = False, None
+            await self._phone.restart()
+            self._rest()
+
+    def _after(self, event: events.Event) -> None:
+        """Set the moving line to what goes on now."""
+        match event:
+            case events.Incoming() if not self._auto_answer:
+                self._screen.wait(f"{self._caller} is calling: a answers, d declines", clock=True)
+            case events.Established():
+                self._screen.wait(f"in call with {self._caller}, h hangs up", clock=True)
+            case events.Ended():
+                self._rest()
+
+    def _rest(self) -> None:
+        self._screen.wait(f"{self._user} can be called, Ctrl-C ends")
+
+    def _proof(self) -> dict[str, object]:
+        if self.watch is None:
+            return {"verified": False, "announced": False}
+        return self.watch.announcement(self._caller, self._request_uri)
+
+    async def _obey_keys(self) -> None:
+        while True:
+            key = await self._keyboard.key()
+            with contextlib.suppress(PhoneError):  # the call went away under the finger
+                if key in _ANSWER_KEYS and self.in_call:
+                    await self._phone.answer()
+                elif key in _END_KEYS and self.in_call:
+                    await self._end()
+
+    async def _end(self) -> None:
+        with contextlib.suppress(PhoneError):
+            try:
+                await self._phone.answer(DECLINE)  # works while it rings only
+            except PhoneError:
+                await self._phone.hangup()

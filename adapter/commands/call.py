@@ -1,0 +1,174 @@
+"""`secp2psip call NAME`: a real call with the built-in softphone.  I/O: link, softphone."""
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from adapter.commands import options
+from adapter.commands.conversation import AdapterWatch, phone_event, register
+from adapter.config import Settings, format_address, parse_user
+from adapter.link import Link, choose_user, open_link
+from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
+from adapter.screen import Screen
+from adapter.softphone import events
+from adapter.softphone.phone import PhoneError, Softphone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES: Final = """\
+  secp2psip call bob
+  secp2psip call bob --user alice --bootstrap 192.168.1.10:5480
+  secp2psip call bob --play speech.wav --record heard.wav --duration 20 --json"""
+DEFAULT_TIMEOUT_S: Final = 60.0
+"""How long the other phone may ring."""
+END_S: Final = 4.0
+"""How long the end of a call may take before it is called ended anyway."""
+_HINTS: Final = {
+    403: "secp2psip status shows who may call from here",
+    404: "check the spelling: secp2psip lookup {callee}",
+    408: "{callee}'s phone did not answer the network: is it still switched on?",
+    438: "secp2psip lookup {callee} shows which nodes disagree",
+    480: "{callee}'s adapter is away, or no phone is registered with it: try again later",
+    486: "try again later",
+    503: "is the ring reachable? secp2psip ring",
+    603: "{callee} does not take the call",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command line."""
+    parser.add_argument("name", help="whom to call: a name as it is known on the ring")
+    options.add_user(parser, who="who calls (default: the only user known here, else your login name)")
+    options.add_sound(parser)
+    parser.add_argument(
+        "--timeout", type=options.seconds, default=DEFAULT_TIMEOUT_S, metavar="S", help="let it ring S seconds (60)"
+    )
+    options.add_network(parser)
+    options.add_common(parser)
+
+
+async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:
+    """Place the call and stay until it is over."""
+    callee, caller = parse_user(args.name), choose_user(settings)
+    if callee == caller:
+        raise UsageProblem(
+            f"{caller} is your own name and cannot be called from here",
+            hint="name somebody else, or say who calls with --user",
+        )
+    options.check_sound(args.play, args.record)
+    with screen.waiting("reaching the ring"):
+        link = await open_link(settings, caller)
+    try:
+        async with Softphone() as phone:
+            return await _Calling(link, phone, screen, args, caller=caller, callee=callee).run()
+    finally:
+        screen.rest()
+        await link.close()
+
+
+class _Calling:
+    """One call, from the INVITE to its end."""
+
+    def __init__(
+        self, link: Link, phone: Softphone, screen: Screen, args: argparse.Namespace, *, caller: str, callee: str
+    ) -> None:
+        self._link, self._phone, self._screen = link, phone, screen
+        self._caller, self._callee = caller, callee
+        self._play: Path | None = args.play
+        self._record: Path | None = args.record
+        self._duration_s: float | None = args.duration
+        self._timeout_s: float = args.timeout
+        self._established = self._interrupted = self._timed_out = self._ending = False
+        self._deadline: float | None = None
+
+    async def run(self) -> ExitCode:
+        sip = format_address(self._link.sip)
+        await self._phone.start(
+            host=self._link.sip[0], user=self._caller, registrar=sip, play=self._play, record=self._record
+        )
+        async with AdapterWatch(self._link, self._screen, on_gone=self._adapter_gone) as watch:
+            await register(self._phone, self._link, self._caller, watch, self._screen)
+            self._screen.show({"event": "calling", "to": self._callee, "user": self._caller, "adapter": sip})
+            watch.expect(self._callee)
+            self._deadline = asyncio.get_running_loop().time() + self._timeout_s
+            await self._phone.call(f"sip:{self._callee}@{sip}")
+            self._screen.wait(f"calling {self._callee}", clock=True)
+            while not isinstance(event := await self._next(), events.Ended | events.ChildDied):
+                await self._show(event, watch)
+            self._screen.rest()
+            self._screen.show(phone_event(event))
+            return self._conclude(event)
+
+    async def _next(self) -> events.Event:
+        """Return what the phone tells next. Ctrl-C and the deadlines hang up; the end then comes as usual."""
+        while True:
+            try:
+                async with asyncio.timeout_at(self._deadline):
+                    return await self._phone.events.get()
+            except TimeoutError:
+                if self._ending:
+                    return self._ended_anyway()
+                self._timed_out = not self._established
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                assert task is not None
+                task.uncancel()  # the call is ended in order; a second Ctrl-C ends the process
+                self._interrupted = True
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        self._ending = True
+        self._deadline = asyncio.get_running_loop().time() + END_S
+        try:
+            await self._phone.hangup()
+        except PhoneError:
+            self._deadline = asyncio.get_running_loop().time()
+
+    async def _show(self, event: events.Event, watch: AdapterWatch) -> None:
+        told = phone_event(event)
+        match event:
+            case events.Registered(status=200):
+                return  # a refresh, or the one that was told already
+            case events.Ringing():
+                self._screen.wait(f"{self._callee}'s phone rings", clock=True)
+            case events.Established():
+                self._established = True
+                loop = asyncio.get_running_loop()
+                self._deadline = None if self._duration_s is None else loop.time() + self._duration_s
+                told |= {"peer": self._callee} | await watch.proof()
+        self._screen.show(told)
+        if isinstance(event, events.Established):
+            self._screen.wait(f"in call with {self._callee}, Ctrl-C hangs up", clock=True)
+
+    def _adapter_gone(self) -> None:
+        self._screen.show({"event": "adapter-gone", "in_call": True})
+
+    def _ended_anyway(self) -> events.Ended:
+        text = "the end of the call was not confirmed"
+        return events.Ended(
+            at=0.0, status=487, reason=text, cause="internal", established=self._established, duration_s=0.0
+        )
+
+    def _conclude(self, event: events.Ended | events.ChildDied) -> ExitCode:
+        if isinstance(event, events.ChildDied):
+            return self._fail(ExitCode.FAILED, "phone_died", "the softphone's process died", "call again")
+        if self._established:
+            if event.cause in {"no sound", "no media", "internal"}:
+                return self._fail(ExitCode.FAILED, "call_broken", f"the call broke: {event.reason}", "call again")
+            return ExitCode.OK
+        if self._interrupted:
+            self._screen.show({"event": "interrupted", "text": "the call was given up"})
+            return ExitCode.INTERRUPTED
+        if self._timed_out:
+            text = f"{self._callee} did not answer within {self._timeout_s:g} s"
+            return self._fail(ExitCode.UNREACHABLE, "no_answer", text, "let it ring longer with --timeout S")
+        code = ExitCode.FAILED if event.cause == "redirect refused" else exit_code_of_status(event.status)
+        text = f"{self._callee} could not be called: {event.status} {event.reason}"
+        return self._fail(
+            code, f"status_{event.status}", text, _HINTS.get(event.status, "").format(callee=self._callee)
+        )
+
+    def _fail(self, exit_code: ExitCode, code: str, text: str, hint: str) -> ExitCode:
+        self._screen.show_trouble(Trouble(code=code, error=text, hint=hint))
+        return exit_code

@@ -1,0 +1,157 @@
+"""What `call` and `listen` share: the adapter's events shown as they come, and what they prove of a call.  I/O: none.
+
+The softphone tells of SIP and sound, the adapter of names and keys; a person wants both in one sentence. The adapter
+may go away in the middle of a call: that is said, and the call goes on [paper §II.C].
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from adapter.calls.contacts import TOKEN_PARAMETER
+from adapter.config import format_address
+from adapter.link import Link
+from adapter.problems import Problem
+from adapter.screen import Screen
+from adapter.softphone import events
+from adapter.softphone.phone import PhoneError, Softphone
+from adapter.softphone.protocol import kind_of
+from adapter.words import name_in
+from overlay.errors import Secp2psipError
+
+SIP_OK: Final = 302
+"""The adapter's good answer to an INVITE: 302 Moved Temporarily."""
+RECEIPT_WAIT_S: Final = 1.0
+"""How long the words about a call that stands already wait for the adapter's receipt."""
+MAX_ANSWERS: Final = 64
+"""Callers remembered as announced; each stands for one SECP2PSIP REDIRECT."""
+_PROOF_KEYS: Final = ("basis", "support", "attackers_needed", "nodes", "thumbprint", "generation")
+Event = dict[str, Any]
+
+
+class AdapterWatch:
+    """Shows the adapter's events from the link's opening on and keeps what they say of calls."""
+
+    def __init__(self, link: Link, screen: Screen, *, on_gone: Callable[[], None]) -> None:
+        self._link = link
+        self._screen = screen
+        self._on_gone = on_gone
+        self._task: asyncio.Task[None] | None = None
+        self._receipt: asyncio.Future[Event] | None = None
+        self._callee = ""
+        self._announced: dict[str, Event] = {}
+        self._last_hint = ""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def last_hint(self) -> str:
+        """What the adapter last advised, or empty."""
+        return self._last_hint
+
+    def expect(self, callee: str) -> None:
+        """Remember the next receipt for a call to `callee`."""
+        self._callee = callee
+        self._receipt = asyncio.get_running_loop().create_future()
+
+    async def proof(self) -> Event:
+        """Return what the adapter proved of the callee that was expected: `verified` and what that rests on."""
+        receipt: Event = {}
+        if self._receipt is not None:
+            with contextlib.suppress(TimeoutError):
+                receipt = await asyncio.wait_for(asyncio.shield(self._receipt), RECEIPT_WAIT_S)
+        return {"verified": receipt.get("status") == SIP_OK} | _proof_in(receipt)
+
+    def announcement(self, caller: str, request_uri: str) -> Event:
+        """Return what the adapter proved of a caller before the call came.
+
+        `verified` only when the INVITE carries the token that the caller was given: nobody else can use the moment.
+        """
+        answer = self._announced.get(caller)
+        if answer is None:
+            return {"verified": False, "announced": False}
+        token = answer.get("token")
+        matches = bool(token) and f";{TOKEN_PARAMETER}={token}" in request_uri
+        return {"verified": matches, "announced": matches or not token} | _proof_in(answer)
+
+    async def _follow(self) -> None:
+        async for event in self._link.events():
+            self._note(event)
+            if self._screen.json or event["event"] != "ready":  # an adapter of our own is nothing to be told of
+                self._screen.show(event)
+        self._on_gone()
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case {"event": "warning"}:
+                self._last_hint = str(event.get("hint") or "")
+            case {"event": "receipt", "callee": callee} if callee == self._callee and self._receipt is not None:
+                if not self._receipt.done():
+                    self._receipt.set_result(event)
+            case {
+                "event": "step",
+                "flow": "answer",
+                "step": "SECP2PSIP REDIRECT",
+                "detail": {"caller": caller} as detail,
+            }:
+                if len(self._announced) >= MAX_ANSWERS:
+                    self._announced.pop(next(iter(self._announced)))
+                self._announced[str(caller)] = detail
+
+
+async def register(
+    phone: Softphone, link: Link, user: str, watch: AdapterWatch, screen: Screen, *, quiet: bool = False
+) -> None:
+    """Register the phone with the adapter, which enrols `user` where that was never done; raise with the cause.
+
+    `quiet` keeps the words back.
+    """
+    with screen.waiting(f"registering {user}"):
+        try:
+            await phone.register()
+        except PhoneError as error:
+            raise await _why(error, link, user, watch) from error
+    if not quiet:
+        screen.show({"event": "registered", "status": 200, "user": user, "adapter": format_address(link.sip)})
+
+
+async def _why(error: PhoneError, link: Link, user: str, watch: AdapterWatch) -> Secp2psipError:
+    """Return the error to show for a refused registration: the adapter's own words say more than a status."""
+    if error.status // 100 == 5:  # noqa: PLR2004 -- the class of the server's failures
+        try:
+            await link.ask("register", user=user)
+        except Secp2psipError as cause:
+            return cause
+    code = "unreachable" if error.status in {0, 408, 500, 503} else "refused_phone"
+    return Problem(f"{user} could not register with the adapter: {error.reason}", hint=watch.last_hint, code=code)
+
+
+def phone_event(event: events.Event) -> Event:
+    """Return what the softphone told as an event of the screen."""
+    kind = "child-died" if isinstance(event, events.ChildDied) else kind_of(event)
+    fields = {key: value for key, value in dataclasses.asdict(event).items() if key != "at"}
+    return {"event": kind} | fields
+
+
+def caller_of(event: events.Incoming) -> str:
+    """Return the name that an incoming call claims to be from; nothing proves it yet."""
+    return name_in(event.remote_uri)
+
+
+def _proof_in(source: Event) -> Event:
+    found: Event = {key: source[key] for key in _PROOF_KEYS if key in source}
+    if "nodes" not in found and "nodes_known" in source:
+        found["nodes"] = source["nodes_known"]
+    return found
