@@ -52,11 +52,19 @@ class HalfOpen:
             return None
         return entry.answer
 
+    def admits(self, peer_id: RingId, time_ms: int) -> bool:
+        """Tell whether a hello of this peer and this time would find a place.
+
+        Where the peer has all its places filled, a newer hello takes that of the oldest, by the peer's own clock: so
+        replayed hellos never push a true one out.
+        """
+        return self._per_peer[peer_id] < MAX_HALF_OPEN_PER_PEER or time_ms > self._oldest_of(peer_id).hello_time_ms
+
     def add(self, session: Session, hello: bytes, answer: bytes) -> None:
         """Remember an answered hello; the oldest of this peer, or of all, makes room where a cap is reached."""
         peer_id = session.peer.id
         if self._per_peer[peer_id] >= MAX_HALF_OPEN_PER_PEER:
-            self.remove(next(index for index, entry in self._by_index.items() if entry.session.peer.id == peer_id))
+            self.remove(self._oldest_of(peer_id).index)
         elif len(self._by_index) >= MAX_HALF_OPEN:
             self.remove(next(iter(self._by_index)))
         entry = _Entry(session=session, answer=answer, digest=hashlib.sha256(hello).digest())
@@ -75,6 +83,10 @@ class HalfOpen:
         self._per_peer[peer_id] -= 1
         if not self._per_peer[peer_id]:
             del self._per_peer[peer_id]
+
+    def _oldest_of(self, peer_id: RingId) -> Session:
+        sessions = (entry.session for entry in self._by_index.values() if entry.session.peer.id == peer_id)
+        return min(sessions, key=lambda session: session.hello_time_ms)
 
     def drop_address(self, address: Address) -> None:
         """Forget what came from an address."""

@@ -19,8 +19,8 @@ MAX_SESSIONS: Final = 2048
 MAX_PREVIOUS: Final = 3
 """Replaced sessions of one peer that still receive."""
 GRACE_S: Final = 30.0
-CROSSING_S: Final = 1.0
-"""Handshakes in both directions that lie no further apart have crossed."""
+CROSSING_S: Final = 0.3
+"""Handshakes in both directions that lie no further apart have crossed; a node that restarts takes longer."""
 
 
 class Link:

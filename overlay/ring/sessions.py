@@ -255,8 +255,11 @@ class Sessions:
             raise RemoteError("hello repeated")
         if not self._hellos.take(source[0], now):
             raise RemoteError("hello over the rate")
-        link = self._links.get(self._handshake.claimed_id(hello.credential))
+        claimed = self._handshake.claimed_id(hello.credential)
+        link = self._links.get(claimed)
         if link is not None and hello.time_ms <= link.hello_time_ms and now - link.heard_at < REPLAY_GUARD_S:
+            raise RemoteError("hello replayed")
+        if not self._half_open.admits(claimed, hello.time_ms):
             raise RemoteError("hello replayed")
         self._handshake.check_hello(data, hello, now)
         answer, session = self._handshake.answer(data, hello, source, self._own_address, now)

@@ -14,8 +14,8 @@ NOW = 1_800_000_000.0
 OVERLAY = "home"
 DAY = 86_400
 
-_overlay_key = PrivateBundle.generate()
-_node_keys = [SigningKey.generate() for _ in range(6)]
+_overlay_key = PrivateBundle.from_bytes(bytes(range(64)))
+_node_keys = [SigningKey.from_bytes(bytes([number + 1]) * 32) for number in range(6)]
 
 
 def identity(

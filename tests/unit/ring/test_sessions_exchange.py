@@ -144,21 +144,24 @@ def test_hello_timeout_may_be_told_for_an_address():
 
 
 @pytest.mark.parametrize("delay_s", [0.001, 0.04])
-def test_crossing_hellos_end_in_one_session_on_both_sides(delay_s):
-    net = Net.of(0, 1, delay_s=delay_s)
-    net.say(0, 1, b"from 0")
-    net.say(1, 0, b"from 1")
+@pytest.mark.parametrize("gap_s", [0.0, 0.0005, 0.03])
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)])
+def test_crossing_hellos_end_in_one_session_on_both_sides(first, second, gap_s, delay_s):
+    net = Net.of(first, second, delay_s=delay_s)
+    net.say(first, second, b"one")
+    net.run(gap_s)
+    net.say(second, first, b"two")
     net.run()
-    assert net.heard(0) == [b"from 1"]
-    assert net.heard(1) == [b"from 0"]
-    ours, theirs = net[0]._links.get(peer(1).id).current, net[1]._links.get(peer(0).id).current
+    assert net.heard(first) == [b"two"]
+    assert net.heard(second) == [b"one"]
+    ours, theirs = net[first]._links.get(peer(second).id).current, net[second]._links.get(peer(first).id).current
     assert (ours.index, ours.peer_index) == (theirs.peer_index, theirs.index)
     net.run(100)
-    net.say(0, 1, b"later")
-    net.say(1, 0, b"later too")
+    net.say(first, second, b"later")
+    net.say(second, first, b"later too")
     net.run()
-    assert net.heard(0)[-1] == b"later too"
-    assert net.heard(1)[-1] == b"later"
+    assert net.heard(first)[-1] == b"later too"
+    assert net.heard(second)[-1] == b"later"
 
 
 def test_restarted_peer_is_found_again_and_payload_waits():
@@ -194,18 +197,24 @@ def test_payload_waits_while_a_reset_is_looked_into():
     assert net.heard(1) == [b"waits"]
 
 
-def test_restarted_node_says_hello_itself():
-    net = Net.of(0, 1)
-    net.say(0, 1, b"before")
+@pytest.mark.parametrize(("stays", "restarts"), [(0, 1), (1, 0), (2, 1), (1, 2)])
+@pytest.mark.parametrize("initiator", ["stays", "restarts"])
+def test_restarted_node_says_hello_itself(stays, restarts, initiator):
+    net = Net.of(stays, restarts)
+    if initiator == "stays":
+        net.say(stays, restarts, b"before")
+    else:
+        net.say(restarts, stays, b"before")
     net.run(1)
-    net.nodes[address(1)] = node(1, seed=7)
-    net.say(1, 0, b"hello again")
+    net.nodes[address(restarts)] = node(restarts, seed=7)
+    net.events.clear()
+    net.say(restarts, stays, b"hello again")
     net.run(1)
-    assert net.heard(0) == [b"hello again"]
-    net.say(0, 1, b"welcome back")
+    assert net.seen(stays)[0] == Established(peer=peer(restarts), again=True)
+    assert net.heard(stays) == [b"hello again"]
+    net.say(stays, restarts, b"welcome back")
     net.run(1)
-    assert net.heard(1)[-1] == b"welcome back"
-    assert net.seen(0)[-2] == Established(peer=peer(1), again=True)
+    assert net.heard(restarts)[-1] == b"welcome back"
 
 
 def test_forgotten_address_gets_a_new_hello():
