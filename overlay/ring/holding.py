@@ -23,6 +23,7 @@ class Kept(Enum):
     EXPIRED = "expired"
     CONFLICT = "another share of this piece is held"
     OTHER_GENERATION = "another generation is alive"
+    REPLAYED = "a release of this number was obeyed before"
     NO_PIECE = "no piece of that key is held"
     FULL = "store is full"
     FAILED = "store failed"

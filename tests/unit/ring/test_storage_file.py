@@ -26,7 +26,8 @@ def test_everything_survives_a_restart(path):
     store = RecordStore(path)
     assert store.get("bob", NOW) == before
     assert len(store.evidence()) == 1
-    assert store.release(gone, NOW) is Kept.OLDER
+    put(store, pieces()[1])
+    assert store.release(gone, NOW) is Kept.REPLAYED
     store.close()
 
 
@@ -162,12 +163,14 @@ def test_store_that_fails_says_so_and_does_not_crash(path):
     store = RecordStore(path)
     put(store, pieces()[0], record())
     store._db.execute("DROP TABLE pieces")
+    store._db.execute("DROP TABLE evidence")
     assert put(store, pieces()[0]) is Kept.FAILED
     assert store.put_record(record().encode(), NOW) is Kept.FAILED
     assert store.release(release(BOB, 1), NOW) is Kept.FAILED
     assert store.get("bob", NOW) == Holding()
     assert store.held(NOW) == []
     assert store.sweep(NOW) == 0
+    assert store.evidence() == []
     store.close()
 
 

@@ -97,8 +97,9 @@ def test_release_played_again_is_refused_after_the_piece_came_back(store):
     store.put_record(record().encode(), NOW)
     old = release(BOB, 1)
     store.release(old, NOW)
+    assert store.release(old, NOW) is Kept.SAME
     put(store, pieces()[0], record())
-    assert store.release(old, NOW) is Kept.OLDER
+    assert store.release(old, NOW) is Kept.REPLAYED
     assert store.held(NOW) == [("bob", 1)]
     assert store.release(release(BOB, 1, sequence=2), NOW) is Kept.KEPT
 
