@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,14 @@ class Watched:
 
     server: BootstrapServer
     events: list[dict[str, Any]]
+    news: asyncio.Event
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """Return the first event of a kind, waiting for it."""
+        while not self.of(kind):
+            self.news.clear()
+            await self.news.wait()
+        return self.of(kind)[0]
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["event"] == kind]
@@ -46,10 +55,16 @@ async def serving(data: Path, *, port: int = 0, facts: OverlayFacts = FACTS, **r
     policy = Policy(**{"enrolments_per_day": 0, **rules})
     config = ServerConfig(host=HOST, port=port, data=data, facts=facts, policy=policy, **timeout)
     events: list[dict[str, Any]] = []
-    server = BootstrapServer(config, report=events.append)
+    news = asyncio.Event()
+
+    def report(event: dict[str, Any]) -> None:
+        events.append(event)
+        news.set()
+
+    server = BootstrapServer(config, report=report)
     await server.open()
     try:
-        yield Watched(server=server, events=events)
+        yield Watched(server=server, events=events, news=news)
     finally:
         await server.close()
 
