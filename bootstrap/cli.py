@@ -1,0 +1,218 @@
+"""The command `secp2psip-bootstrap`: flags in, a running server or a list of names out.  I/O: terminal, signals, files.
+
+Exit codes: 0 it ended as it was asked to, 1 it failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+from rich.console import Console
+
+from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.keys import load
+from bootstrap.registration import DEFAULT_ENROLMENTS_PER_DAY, Policy
+from bootstrap.screen import Screen, make_screen, name_table
+from bootstrap.server import ACCOUNTS_FILE, BootstrapServer, ServerConfig
+from overlay.errors import LocalError, Secp2psipError
+from overlay.ring.addresses import lan_address
+from overlay.wire.enrolment_messages import MAX_CODE_CHARS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_PORT: Final = 5480
+DEFAULT_OVERLAY: Final = "secp2psip"
+DEFAULT_K: Final = 3
+DEFAULT_N: Final = 7
+MAX_PORT: Final = 65_535
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+
+_EPILOG: Final = """\
+examples:
+  secp2psip-bootstrap                                  on the LAN address, port 5480
+  secp2psip-bootstrap --threshold 4 --pieces 10        ten pieces, any four rebuild a key
+  secp2psip-bootstrap --listen 127.0.0.1:0 --json --enrolments-per-day 0   for a script on one host
+  secp2psip-bootstrap names list                       who has which name
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        if options.command == "names":
+            return _list_names(options.data, as_json=options.json)
+        config, warning = _config(options)
+        screen = make_screen(as_json=options.json, trace=options.trace, out=sys.stdout)
+        asyncio.run(_serve(config, screen, warning))
+    except Secp2psipError as error:
+        return _fail(error.reason, EXIT_USAGE if isinstance(error, LocalError) else EXIT_FAILED)
+    except OSError as error:
+        where = error.filename or options.listen or f"port {DEFAULT_PORT}"
+        return _fail(f"cannot use {where}: {(error.strerror or str(error)).lower()}", EXIT_FAILED)
+    return EXIT_OK
+
+
+async def _serve(config: ServerConfig, screen: Screen, warning: str) -> None:
+    """Run a server until SIGINT or SIGTERM, then leave the ring."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    server = BootstrapServer(config, report=screen.show)
+    try:
+        if warning:
+            screen.show({"event": "warning", "text": warning})
+        await server.open()
+        try:
+            screen.watch(server.members)
+            await stop.wait()
+        finally:
+            screen.close()
+            await server.close()
+    finally:
+        screen.close()
+
+
+def _list_names(data: Path, *, as_json: bool) -> int:
+    """Show who has which name, read from the data directory; a running server is not disturbed."""
+    if not (data / ACCOUNTS_FILE).exists():
+        return _fail(f"there is no bootstrap server's data in {data}", EXIT_USAGE)
+    keys = load(data)
+    with Accounts(data / ACCOUNTS_FILE) as accounts:
+        rows = accounts.names()
+    node_ids = [keys.node_id(row.node_public) for row in rows]
+    if not as_json:
+        Console().print(name_table(rows, node_ids))
+        return EXIT_OK
+    for row, node_id in zip(rows, node_ids, strict=True):
+        entry = {
+            "aor": row.aor,
+            "node": node_id.hex(),
+            "first_at": row.first_at,
+            "last_at": row.last_at,
+            "source": row.source,
+        }
+        print(json.dumps(entry))  # noqa: T201 - the command's output
+    return EXIT_OK
+
+
+def _config(options: argparse.Namespace) -> tuple[ServerConfig, str]:
+    """Return what the flags ask for, over what the data directory is, and a warning about the address or nothing."""
+    facts = _facts(options)
+    host, port, warning = _address(options.listen)
+    policy = Policy(enrolments_per_day=options.enrolments_per_day, code=_code(options.code_file))
+    return ServerConfig(host=host, port=port, data=options.data, facts=facts, policy=policy), warning
+
+
+def _facts(options: argparse.Namespace) -> OverlayFacts:
+    """Return name and threshold: the flags', else those of the data directory, else the defaults."""
+    before = None
+    if (options.data / ACCOUNTS_FILE).exists():
+        with Accounts(options.data / ACCOUNTS_FILE) as accounts:
+            before = accounts.overlay()
+    before = before or OverlayFacts(name=DEFAULT_OVERLAY, k=DEFAULT_K, n=DEFAULT_N)
+    k = before.k if options.threshold is None else options.threshold
+    n = before.n if options.pieces is None else options.pieces
+    return OverlayFacts(name=options.overlay or before.name, k=k, n=n)
+
+
+def _address(listen: str | None) -> tuple[str, int, str]:
+    """Return host, port and a warning (or nothing) for `HOST:PORT`, `HOST`, `:PORT` or None."""
+    host, port = "", str(DEFAULT_PORT)
+    if listen is not None:
+        text = listen.strip()
+        host, colon, port = text.rpartition(":")
+        if not colon or port.endswith("]") or (text.count(":") > 1 and not text.startswith("[")):
+            host, port = text, str(DEFAULT_PORT)
+        host = host.removeprefix("[").removesuffix("]")
+        if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
+            raise LocalError(f"{listen} has no port from 0 to {MAX_PORT}: write HOST:PORT, as in 192.168.1.10:5480")
+    if not host:
+        found = lan_address()
+        return found.host, int(port), found.warning
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise LocalError(f"{host} is no ip address: write HOST:PORT, as in 192.168.1.10:5480") from None
+    if address.is_unspecified or address.is_multicast:
+        raise LocalError(f"{host} is no address that others can reach: name this host's own, or leave --listen out")
+    return str(address), int(port), ""
+
+
+def _code(path: Path | None) -> str:
+    """Read the enrolment code; it comes from a file so that it does not stand in the list of processes."""
+    if path is None:
+        return ""
+    try:
+        code = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise LocalError(f"the enrolment code in {path} cannot be read") from None
+    if not 1 <= len(code) <= MAX_CODE_CHARS or not code.isprintable():
+        raise LocalError(f"the enrolment code in {path} is not one line of 1 to {MAX_CODE_CHARS} characters")
+    return code
+
+
+def _fail(reason: str, code: int) -> int:
+    print(f"secp2psip-bootstrap: {reason}", file=sys.stderr)  # noqa: T201 - the command's output
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="secp2psip-bootstrap",
+        description="Let users register their names once; after that the ring needs this server no more.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--listen", metavar="HOST:PORT", help=f"address for TCP and UDP (default: the LAN address, port {DEFAULT_PORT})"
+    )
+    add("--threshold", type=int, metavar="K", help=f"pieces that rebuild a key (default {DEFAULT_K})")
+    add("--pieces", type=int, metavar="N", help=f"pieces dealt for a key, at least 3K-2 (default {DEFAULT_N})")
+    add("--overlay", metavar="NAME", help=f"name of the overlay (default {DEFAULT_OVERLAY})")
+    add(
+        "--enrolments-per-day",
+        type=int,
+        default=DEFAULT_ENROLMENTS_PER_DAY,
+        metavar="N",
+        help=f"new devices per source address and day, 0 for no limit (default {DEFAULT_ENROLMENTS_PER_DAY})",
+    )
+    add("--code-file", type=Path, metavar="FILE", help="file with the enrolment code that a registration must carry")
+    add("--trace", "-v", action="store_true", help="show each protocol step")
+    _add_shared(parser)
+    commands = parser.add_subparsers(dest="command", metavar="")
+    names = commands.add_parser("names", help="who has which name", allow_abbrev=False)
+    verbs = names.add_subparsers(dest="verb", required=True, metavar="list")
+    _add_shared(verbs.add_parser("list", help="show every taken name", allow_abbrev=False), again=True)
+    return parser
+
+
+def _add_shared(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add the flags of every command; given before the command's name, they keep their value (`again`)."""
+    data = platformdirs.user_data_path("secp2psip-bootstrap")
+    quiet = argparse.SUPPRESS
+    parser.add_argument(
+        "--data", type=Path, default=quiet if again else data, metavar="DIR", help=f"keys and books (default {data})"
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=quiet if again else False, help="one JSON object a line, for programs"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""Every word that the operator of a bootstrap server sees.  I/O: a terminal, or lines.
+
+On a terminal: a live table of the ring's members with their names, and the last events below it. Elsewhere: one plain
+line an event. For programs: one JSON object a line. All three show the same events.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bootstrap.accounts import NameRow
+    from overlay.ring.ids import Peer
+
+    Event = dict[str, object]
+    Members = Callable[[], list[tuple[Peer, tuple[str, ...]]]]
+
+LAST_EVENTS: Final = 8
+MAX_ROWS: Final = 40
+"""Members shown; a larger ring ends in a line that counts the rest."""
+REFRESH_PER_SECOND: Final = 2
+TRACE_ONLY: Final = frozenset({"step"})
+
+
+class Screen(Protocol):
+    """What takes the server's events."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def watch(self, members: Members) -> None:
+        """Show the members from now on."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+
+def make_screen(*, as_json: bool, trace: bool, out: TextIO) -> Screen:
+    """Return the screen that fits: JSON lines if asked for, a live table on a terminal, plain lines elsewhere."""
+    if as_json:
+        return JsonLines(out, trace=trace)
+    if out.isatty() and not trace:
+        return LiveTable(Console(file=out))
+    return PlainLines(out, trace=trace)
+
+
+class JsonLines:
+    """One JSON object a line, for programs; steps with their time in milliseconds where they are traced."""
+
+    def __init__(self, out: TextIO, *, trace: bool) -> None:
+        self._out, self._trace, self._start = out, trace, time.monotonic()
+
+    def show(self, event: Event) -> None:
+        """Write one event."""
+        if self._trace or event["event"] not in TRACE_ONLY:
+            stamped = {**event, "at_ms": round((time.monotonic() - self._start) * 1000, 1)}
+            print(json.dumps(stamped), file=self._out, flush=True)
+
+    def watch(self, members: Members) -> None:
+        """Programs count the events themselves."""
+
+    def close(self) -> None:
+        """Leave nothing to give back."""
+
+
+class PlainLines:
+    """One sentence an event, with the time of day where steps are traced."""
+
+    def __init__(self, out: TextIO, *, trace: bool) -> None:
+        self._out, self._trace = out, trace
+
+    def show(self, event: Event) -> None:
+        """Write one event."""
+        if event["event"] in TRACE_ONLY and not self._trace:
+            return
+        stamp = f"{_time_of_day()} " if self._trace else ""
+        print(f"{stamp}{describe(event)}", file=self._out, flush=True)
+
+    def watch(self, members: Members) -> None:
+        """Lines already say who came."""
+
+    def close(self) -> None:
+        """Leave nothing to give back."""
+
+
+class LiveTable:
+    """The table of members, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._events: deque[str] = deque(maxlen=LAST_EVENTS)
+        self._head = ""
+        self._members: Members = list
+        self._live = Live(
+            console=console, get_renderable=self._draw, refresh_per_second=REFRESH_PER_SECOND, transient=False
+        )
+
+    def show(self, event: Event) -> None:
+        """Keep one event for the next drawing."""
+        if event["event"] == "ready":
+            self._head = describe(event)
+        elif event["event"] not in TRACE_ONLY:
+            self._events.append(f"{_time_of_day()}  {describe(event)}")
+
+    def watch(self, members: Members) -> None:
+        """Begin to draw."""
+        self._members = members
+        self._live.start(refresh=True)
+
+    def close(self) -> None:
+        """Draw a last time and give the terminal back."""
+        if self._live.is_started:
+            self._live.stop()
+
+    def _draw(self) -> Group:
+        members = self._members()
+        table = Table(
+            title=f"{len(members)} {'node' if len(members) == 1 else 'nodes'} on the ring", title_justify="left"
+        )
+        for name in ("node", "address", "names"):
+            table.add_column(name)
+        for node, names in members[:MAX_ROWS]:
+            table.add_row(f"{node.id:040x}"[:8], f"{node.host}:{node.port}", ", ".join(names))
+        rest = Text(f"... and {len(members) - MAX_ROWS} more" if len(members) > MAX_ROWS else "")
+        return Group(Text(self._head), table, rest, Text("\n".join(self._events)))
+
+
+def describe(event: Event) -> str:
+    """Return one event as a sentence; control characters of the other side are left out."""
+    text = _sentence(event)
+    return "".join(ch if ch.isprintable() else "?" for ch in text)
+
+
+def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
+    """Return the names of an overlay as a table, for `names list`."""
+    table = Table(title=f"{len(rows)} names", title_justify="left")
+    for name in ("name", "node", "first registered", "last registered", "from"):
+        table.add_column(name)
+    for row, node_id in zip(rows, node_ids, strict=True):
+        table.add_row(row.aor, node_id.hex()[:8], _date(row.first_at), _date(row.last_at), row.source)
+    return table
+
+
+def _sentence(event: Event) -> str:
+    match event["event"]:
+        case "ready":
+            where = f"{event['host']}:{event['port']}"
+            threshold = f"k={event['k']} of n={event['n']} pieces"
+            text = f"ready: overlay {event['overlay']} at {where}, {threshold}, key {event['fingerprint']}"
+        case "registered":
+            verb = "registered" if event["first"] else "renewed"
+            text = f"{event['aor']} {verb} from {event['source']}: pieces on {event['distinct_holders']} distinct nodes"
+        case "refused":
+            who = f"{event['aor']} from " if "aor" in event else ""
+            text = f"refused {who}{event['source']}: {event['reason']}"
+        case "step":
+            named = (f"{key}={value}" for key, value in event.items() if key not in {"event", "step", "source"})
+            text = " ".join([str(event["source"]), str(event["step"]), *named])
+        case "ring":
+            text = f"the ring has {event['nodes']} {'node' if event['nodes'] == 1 else 'nodes'}"
+        case "warning":
+            text = f"warning: {event['text']}"
+        case "stopped":
+            text = "left the ring"
+        case _:
+            text = " ".join(f"{key}={value}" for key, value in event.items())
+    return text
+
+
+def _time_of_day() -> str:
+    now = time.time()
+    return time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+
+
+def _date(at: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
