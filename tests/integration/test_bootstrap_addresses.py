@@ -20,6 +20,12 @@ from overlay.ring.addresses import (
 _IN_EMPTY_NETWORK = (
     "from overlay.ring.addresses import lan_address\nfound = lan_address()\nprint(found.host, '|', found.warning)"
 )
+_ONE_INTERFACE = """
+ip link add one type veth peer name two
+ip addr add 10.77.0.1/24 dev one
+ip link set one up
+ip link set two up
+"""
 
 
 def test_lan_address_is_an_own_address():
@@ -59,15 +65,12 @@ def test_other_addresses_are_not_own(host):
     ("setup", "expected"),
     [
         ("true", "127.0.0.1 | there is no network"),
-        (
-            "ip link add one type veth peer two; ip addr add 10.77.0.1/24 dev one; ip link set one up; ip link set two up",
-            "10.77.0.1 | there is no default route",
-        ),
+        (_ONE_INTERFACE, "10.77.0.1 | there is no default route"),
     ],
 )
 def test_without_default_route(setup, expected):
     made = subprocess.run(
-        ["unshare", "--net", "sh", "-c", f'{setup}; exec "$0" -c "$1"', sys.executable, _IN_EMPTY_NETWORK],
+        ["unshare", "--net", "sh", "-c", f'{setup}\nexec "$0" -c "$1"', sys.executable, _IN_EMPTY_NETWORK],
         capture_output=True,
         text=True,
         check=False,
