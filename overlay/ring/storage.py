@@ -186,7 +186,8 @@ class RecordStore:
         if flaw is not None:
             return flaw
         outcome = judge(piece, held)
-        if outcome in {Kept.CONFLICT, Kept.OTHER_GENERATION}:
+        if outcome is Kept.CONFLICT:
+            # another generation proves nothing: keys may be changed
             self._note_evidence(held.get(piece.index) or next(iter(held.values())), piece, sender, now)
         if outcome is not Kept.KEPT:
             return outcome

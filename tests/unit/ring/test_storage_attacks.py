@@ -79,7 +79,7 @@ def test_evidence_of_all_users_is_bounded():
     store = RecordStore(max_evidence=2)
     for aor in ("a", "b", "c"):
         put(store, pieces(aor=aor)[0])
-        put(store, pieces(aor=aor, generation=2)[0])
+        put(store, pieces(aor=aor, seed=b"t" * 32)[0])
     assert len(store.evidence()) == 2
     store.close()
 

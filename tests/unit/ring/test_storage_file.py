@@ -18,7 +18,7 @@ def test_everything_survives_a_restart(path):
     store = RecordStore(path)
     put(store, pieces()[0], record())
     put(store, pieces()[1])
-    put(store, pieces(generation=2)[0])
+    put(store, pieces(seed=b"t" * 32)[0])
     gone = release(BOB, 2, sequence=5)
     store.release(gone, NOW)
     before = store.get("bob", NOW)
@@ -118,7 +118,7 @@ def test_record_row_of_another_user_is_dropped(path):
 def test_malformed_evidence_row_is_passed_over(path):
     store = RecordStore(path)
     put(store, pieces()[0])
-    put(store, pieces(generation=2)[0])
+    put(store, pieces(seed=b"t" * 32)[0])
     store._db.execute("UPDATE evidence SET offered = x'00'")
     assert store.evidence() == []
     store.close()
