@@ -13,7 +13,8 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from adapter.calls.answering import Answering, LocalUser
+from adapter.calls.answering import Answering
+from adapter.calls.door import LocalUser
 from adapter.calls.events import (
     Announced,
     AskHigherSequence,

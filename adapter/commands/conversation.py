@@ -141,7 +141,7 @@ async def _why(error: PhoneError, link: Link, user: str, watch: AdapterWatch) ->
 def phone_event(event: events.Event) -> Event:
     """Return what the softphone told as an event of the screen."""
     kind = "child-died" if isinstance(event, events.ChildDied) else kind_of(event)
-    fields = {key: value for key, value in dataclasses.asdict(event).items() if key != "at"}
+    fields = dataclasses.asdict(event)
     return {"event": kind} | fields
 
 

@@ -10,24 +10,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from overlay.errors import LocalError
 from overlay.trust.shamir import check_threshold
-from tests.demo.cast import Cast
 from tests.demo.report import Report
 from tests.demo.story import Story
+from tests.support.cast import Cast
 from tests.support.programs import ProgramFailed
 
 RESULT = Path("build/demo.json")
 LOGS = Path("build/demo-logs")
 
 
-async def _play(folder: Path, report: Report, *, k: int, n: int) -> bool:
+async def _play(folder: Path, report: Report, *, k: int, n: int) -> dict[str, Any]:
     async with Cast(folder=folder) as cast:
-        figures = await Story(cast, report, k=k, n=n).run()
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(figures, indent=1) + "\n")
-    return report.verdict(figures)
+        return await Story(cast, report, k=k, n=n).run()
 
 
 def main() -> int:
@@ -46,7 +44,10 @@ def main() -> int:
     RESULT.unlink(missing_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="secp2psip-demo-"))
     try:
-        good = asyncio.run(_play(folder, report, k=arguments.threshold, n=arguments.pieces))
+        figures = asyncio.run(_play(folder, report, k=arguments.threshold, n=arguments.pieces))
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps(figures, indent=1) + "\n")
+        good = report.verdict(figures)
     except ProgramFailed as error:
         report.fail(str(error))
         good = False

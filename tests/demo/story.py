@@ -1,4 +1,4 @@
-"""The demo's acts in order: register everybody, call, call without the bootstrap server, call while the ring dies.  I/O: processes."""
+"""The demo's acts: register everybody, call, call with no bootstrap server, call while the ring dies.  I/O: processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from adapter.softphone.audio import compare
-from tests.demo.cast import NAMES, Cast, is_event, together
-from tests.demo.proof import cut, family_of, owns_udp_port
+from tests.support.cast import NAMES, Cast, is_event, together
 from tests.support.programs import Program, ProgramFailed
+from tests.support.proof import cut, family_of, owns_udp_port
 
 if TYPE_CHECKING:
     from tests.demo.report import Report
@@ -109,9 +109,7 @@ class Story:
         await self._end(first)
         report.ladder("the call, as alice's adapter saw it", first.steps())
         report.say(f"302 to {(first.event('redirected') or {}).get('contact')}")
-        report.say(
-            f"media from {first.established.get('media_remote')}, straight between the phones: {_yes(first.media_direct)}"
-        )
+        report.say(f"sound straight between the phones: {_yes(first.media_direct)}")
         audio = self._audio(first)
 
         report.act("The bootstrap server is killed; alice calls bob again")
@@ -168,9 +166,10 @@ class Story:
         deadline = time.monotonic() + PLACED_WITHIN_S
         while True:
             found = await self._cast.ask(ALICE, "lookup", BOB)
-            holders = {holder["node"] for piece in found["pieces"] for holder in piece["holders"]}
-            each_once = all(len(piece["holders"]) == 1 for piece in found["pieces"]) and len(found["pieces"]) == self._n
-            if (len(holders) == self._n and each_once) or time.monotonic() > deadline:
+            good = [piece for piece in found["pieces"] if piece["ok"]]
+            holders = {piece["node"] for piece in good}
+            settled = len(good) == self._n == len({piece["index"] for piece in good})  # each piece once, no old copies
+            if (len(holders) == self._n and settled) or time.monotonic() > deadline:
                 break
         self._report.pieces(BOB, found)
         if len(holders) < self._n:

@@ -1,4 +1,4 @@
-"""What the demo measures itself, without believing the programs: who owns a port, what a recording holds.  I/O: /proc, files."""
+"""What is measured without believing the programs: who owns a port, what a recording holds.  I/O: /proc, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The programs of the demo: one bootstrap server, n adapters, two phones; each a real process.  I/O: processes, udp."""
+"""The programs of a scene: one bootstrap server, adapters, phones; each a real process.  I/O: processes, udp."""
 
 from __future__ import annotations
 
