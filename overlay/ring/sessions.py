@@ -339,8 +339,8 @@ class Sessions:
                 self.counters["too many hellos of ours"] += 1
                 self._events.append(Unreachable(address=address, expected=expected, dropped=1))
                 return
-        if payload is not None:
-            self.counters["queue full"] += attempt.enqueue(payload)
+        if payload is not None and (dropped := attempt.enqueue(payload)):
+            self.counters["queue full"] += dropped
         if attempt.due is None:
             attempt.begin(now)
             self._out.append((attempt.greeting.frame, address))
