@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -20,7 +21,7 @@ from rich.console import Console
 from bootstrap.accounts import Accounts, OverlayFacts
 from bootstrap.keys import load
 from bootstrap.registration import DEFAULT_ENROLMENTS_PER_DAY, Policy
-from bootstrap.screen import Screen, make_screen, name_table
+from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen, name_table
 from bootstrap.server import ACCOUNTS_FILE, BootstrapServer, ServerConfig
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.addresses import lan_address
@@ -78,7 +79,11 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str) -> None:
         await server.open()
         try:
             screen.watch(server.members)
-            await stop.wait()
+            while not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1 / TICKS_PER_SECOND):
+                        await stop.wait()
+                screen.tick()
         finally:
             screen.close()
             await server.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LAST_EVENTS: Final = 8
 MAX_ROWS: Final = 40
 """Members shown; a larger ring ends in a line that counts the rest."""
-REFRESH_PER_SECOND: Final = 2
+TICKS_PER_SECOND: Final = 2
 TRACE_ONLY: Final = frozenset({"step"})
 
 
@@ -40,6 +40,9 @@ class Screen(Protocol):
 
     def watch(self, members: Members) -> None:
         """Show the members from now on."""
+
+    def tick(self) -> None:
+        """Redraw what changed; called TICKS_PER_SECOND times a second from the event loop."""
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -69,6 +72,9 @@ class JsonLines:
     def watch(self, members: Members) -> None:
         """Programs count the events themselves."""
 
+    def tick(self) -> None:
+        """Leave nothing to redraw."""
+
     def close(self) -> None:
         """Leave nothing to give back."""
 
@@ -89,6 +95,9 @@ class PlainLines:
     def watch(self, members: Members) -> None:
         """Lines already say who came."""
 
+    def tick(self) -> None:
+        """Leave nothing to redraw."""
+
     def close(self) -> None:
         """Leave nothing to give back."""
 
@@ -100,9 +109,9 @@ class LiveTable:
         self._events: deque[str] = deque(maxlen=LAST_EVENTS)
         self._head = ""
         self._members: Members = list
-        self._live = Live(
-            console=console, get_renderable=self._draw, refresh_per_second=REFRESH_PER_SECOND, transient=False
-        )
+        self._stale = False
+        # redrawn from the event loop alone: a refreshing thread would read the members while they change
+        self._live = Live(console=console, get_renderable=self._draw, auto_refresh=False)
 
     def show(self, event: Event) -> None:
         """Keep one event for the next drawing."""
@@ -110,11 +119,18 @@ class LiveTable:
             self._head = describe(event)
         elif event["event"] not in TRACE_ONLY:
             self._events.append(f"{_time_of_day()}  {describe(event)}")
+        self._stale = True
 
     def watch(self, members: Members) -> None:
         """Begin to draw."""
         self._members = members
         self._live.start(refresh=True)
+
+    def tick(self) -> None:
+        """Draw what happened since the last time."""
+        if self._stale and self._live.is_started:
+            self._stale = False
+            self._live.refresh()
 
     def close(self) -> None:
         """Draw a last time and give the terminal back."""

@@ -78,6 +78,9 @@ def test_live_table_shows_members_and_their_names():
         ]
     )
     screen.show(REGISTERED)
+    assert "pieces on 7" not in out.getvalue()
+    screen.tick()
+    assert "pieces on 7" in out.getvalue()
     screen.close()
     shown = out.getvalue()
     for expected in ("2 nodes on the ring", "abcd0000", "192.0.2.7:5000", "alice, bob", "pieces on 7", "00" * 16):
