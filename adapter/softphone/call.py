@@ -69,7 +69,7 @@ class LiveCall(pj.Call):
         self._own_host = own_host
         self._forbidden = forbidden
         self._outgoing = incoming_id == pj.PJSUA_INVALID_ID
-        self._target = ""
+        self._target: checks.Target | None = None
         self._redirects = 0
         self._patience: Patience | None = None if self._outgoing else Patience.ringing(now)
         self._sound: SoundWatch | None = None
@@ -77,6 +77,7 @@ class LiveCall(pj.Call):
         self._established_at: float | None = None
         self._count_at = 0.0
         self._doom: tuple[str, str] | None = None
+        self._refusal = 0
         self._hung_up_at: float | None = None
         self._disconnected: tuple[float, int, str] | None = None
         self._tally = Tally()
@@ -86,8 +87,8 @@ class LiveCall(pj.Call):
 
     def dial(self, target: checks.Target) -> None:
         """Send the INVITE; raises pj.Error where PJSIP cannot."""
-        self._target = target.address
-        self._patience = Patience.invited(self._target, time.monotonic())
+        self._target = target
+        self._patience = Patience.invited(target.address, time.monotonic())
         self.makeCall(target.uri, _parameters())
 
     def respond(self, status: int) -> None:
@@ -99,10 +100,11 @@ class LiveCall(pj.Call):
         info = self.getInfo()  # kept: its members die with it
         return info.remoteUri
 
-    def doom(self, cause: str, reason: str) -> None:
-        """Have the call hung up by the next tick; the first reason stays."""
+    def doom(self, cause: str, reason: str, status: int = 0) -> None:
+        """Have the call hung up by the next tick, or refused with `status`; the first reason stays."""
         if self._doom is None:
             self._doom = (cause, clip(reason))
+            self._refusal = status
 
     def is_over(self, now: float) -> bool:
         """Tell whether `destroy` is due."""
@@ -120,7 +122,7 @@ class LiveCall(pj.Call):
         if self._doom is not None:
             self._hung_up_at = now
             try:
-                self.hangup(_parameters())
+                self.hangup(_parameters(self._refusal))
             except pj.Error:
                 self._disconnected = (now, 0, "")  # PJSIP knows no such call any more
 
@@ -155,11 +157,11 @@ class LiveCall(pj.Call):
         """Note provisional answers to our INVITE: 100 does not change the call's state, so they are seen here alone."""
         transaction = prm.e.body.tsxState.tsx
         status = transaction.statusCode
-        if not self._outgoing or transaction.method != "INVITE" or not TRYING <= status < OK:
+        if self._target is None or transaction.method != "INVITE" or not TRYING <= status < OK:
             return
         now = time.monotonic()
         if status == TRYING:
-            self._patience = Patience.proceeding(self._target, now)
+            self._patience = Patience.proceeding(self._target.address, now)
             self._emit(events.Trying(at=now))
         else:
             self._patience = Patience.ringing(now)
@@ -183,8 +185,8 @@ class LiveCall(pj.Call):
             self.doom("redirect refused", str(flaw))
             return pj.PJSIP_REDIRECT_STOP
         now = time.monotonic()
-        self._target = target.address
-        self._patience = Patience.invited(self._target, now)
+        self._target = target
+        self._patience = Patience.invited(target.address, now)
         self._emit(events.Redirected(at=now, contact=target.uri))
         return pj.PJSIP_REDIRECT_ACCEPT_REPLACE
 
@@ -211,7 +213,7 @@ class LiveCall(pj.Call):
             self._established_at = now
             self._patience = None
             self._sound = SoundWatch(now)
-            self._emit(self._established(info.remoteUri, now))
+            self._emit(self._established(self._target.uri if self._target else info.remoteUri, now))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._disconnected = (now, info.lastStatusCode, clip(info.lastReason))
 

@@ -117,10 +117,10 @@ def contacts_of(response: str) -> tuple[Target, ...]:
 def choose(response: str, *, selected: str, forbidden: Collection[str], own_host: str) -> Target:
     """Judge a 302 and return the Contact that PJSIP is about to follow.
 
-    `selected` is PJSIP's own word for it, which lacks port and parameters (`<sip:bob@1.2.3.4>`): it must name the user
-    and host of the most preferred Contact, or the two of us have read the response differently. `forbidden` holds the
-    `host:port` of our own adapter and of ourselves; on a network address (`own_host`) a loopback Contact is refused,
-    since nobody else can mean our own loopback. RemoteError says what is wrong.
+    `selected` is PJSIP's own word for it, which lacks port and transport (`<sip:bob@1.2.3.4;p2p=x>`): it must name the
+    user and host of the most preferred Contact, or the two of us have read the response differently. `forbidden` holds
+    the `host:port` of our own adapter and of ourselves; on a network address (`own_host`) a loopback Contact is
+    refused, since nobody else can mean our own loopback. RemoteError says what is wrong.
     """
     targets = contacts_of(response)
     for target in targets:
@@ -129,7 +129,7 @@ def choose(response: str, *, selected: str, forbidden: Collection[str], own_host
         if IPv4Address(target.host).is_loopback and not IPv4Address(own_host).is_loopback:
             raise RemoteError("the 302 leads to a loopback address of this host")
     chosen = max(targets, key=lambda target: target.q)  # the first of equals, as PJSIP takes them
-    if selected.strip("<>").lower() != f"sip:{chosen.user}@{chosen.host}".lower():
+    if selected.strip("<>").partition(";")[0].lower() != f"sip:{chosen.user}@{chosen.host}".lower():
         raise RemoteError("the 302 cannot be read beyond doubt")
     return chosen
 

@@ -91,6 +91,7 @@ class Established(Event):
     status: int
     """200."""
     remote_uri: str
+    """The URI that we called, the Contact of a 302 where one came; of an incoming call the unproven From."""
     media_remote: str
     """`host:port` that our RTP goes to, by the SDP; empty where the SDP gave no audio."""
     codec: str

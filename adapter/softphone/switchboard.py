@@ -188,9 +188,10 @@ class Switchboard:
             return
         call = self._make(self._agent, self._plan, incoming_id=prm.callId)
         if self._call is not None or self._closing or self._waiting is not None:
+            # Refused by the next tick, not here: meanwhile it holds one of PJSIP's four places, and what else came in
+            # with it gets PJSIP's own 486, which costs no socket.
             self._refused.append(call)
-            call.doom("hung up here", "busy")
-            call.respond(BUSY)
+            call.doom("hung up here", "busy", BUSY)
             return
         self._call = call
         self._emit(

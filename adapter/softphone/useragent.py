@@ -12,6 +12,7 @@ from typing import Final
 import pjsua2 as pj
 
 from adapter.softphone.commands import Open
+from adapter.softphone.gate import SOCKET_BUFFER_BYTES
 from adapter.softphone.message import clip
 
 EXPIRY_S: Final = 300
@@ -59,6 +60,10 @@ class UserAgent:
         transport = pj.TransportConfig()
         transport.port = 0
         transport.boundAddress = plan.host
+        buffer = pj.SockOpt()
+        buffer.level, buffer.optName = socket.SOL_SOCKET, socket.SO_RCVBUF
+        buffer.setOptValInt(SOCKET_BUFFER_BYTES)
+        transport.sockOptParams.sockOpts.append(buffer)
         number = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         self._endpoint.libStart()
         self._devices = self._endpoint.audDevManager()
@@ -69,10 +74,7 @@ class UserAgent:
         self.account.create(_account_config(plan))
 
     def poll(self) -> bool:
-        """Look at sockets and timers once, without waiting; tell whether there was anything.
-
-        At most about ten SIP messages come out of one look.
-        """
+        """Look at sockets and timers once, without waiting; tell whether there was anything (gate.py: its cost)."""
         return self._endpoint.libHandleEvents(0) > 0
 
     def silence(self) -> pj.AudioMedia:

@@ -41,7 +41,19 @@ class EpConfig:
     logConfig: LogConfig
     medConfig: MediaConfig
 
+class SockOpt:
+    level: int
+    optName: int
+    def setOptValInt(self, opt_val: int) -> None: ...
+
+class SockOptVector:
+    def append(self, value: SockOpt) -> None: ...
+
+class SockOptParams:
+    sockOpts: SockOptVector
+
 class TransportConfig:
+    sockOptParams: SockOptParams
     port: int
     portRange: int
     boundAddress: str

@@ -107,6 +107,10 @@ def test_the_contact_is_found_in_every_spelling(header):
     assert chosen(header).uri == GOOD
 
 
+def test_parameters_that_pjsip_prints_do_not_matter():
+    assert chosen(f"Contact: <{GOOD}>", selected="<sip:bob@192.0.2.7;p2p=AbC-_123>").uri == GOOD
+
+
 def test_the_most_preferred_of_several_is_chosen():
     headers = ("Contact: <sip:bob@192.0.2.8:5060>;q=0.3, <sip:bob@192.0.2.7:5062>;q=0.9",)
     assert chosen(*headers).address == "192.0.2.7:5062"
