@@ -1,0 +1,66 @@
+"""Holders that lie: real nodes with real credentials whose store answers what an attacker would answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from overlay.ring.holding import Holding, Kept
+from overlay.ring.storage import RecordStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from overlay.trust.pieces import KeyPiece
+    from overlay.trust.records import LookupRecord, Release
+
+
+class LyingStore(RecordStore):
+    """Keeps everything as it should, and says what it likes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lie: Callable[[str, Holding], Holding] | None = None
+        """None tells the truth."""
+        self.takes_nothing = False
+        """Whether every piece is refused."""
+        self.after_release: Callable[[], None] | None = None
+        """Called when an owner's release was acted on, or not."""
+
+    def put_piece(self, *pieces: Any, **details: Any) -> Kept:
+        return Kept.FULL if self.takes_nothing else super().put_piece(*pieces, **details)
+
+    def release(self, release: Release, now: float) -> Kept:
+        outcome = super().release(release, now)
+        if self.after_release is not None:
+            self.after_release()
+        return outcome
+
+    def get(self, aor: str, now: float) -> Holding:
+        truth = super().get(aor, now)
+        return truth if self.lie is None else self.lie(aor, truth)
+
+
+def changed_shares(_aor: str, truth: Holding) -> Holding:
+    """Change each share by one, under the old signature: what anybody can do."""
+    return Holding(pieces=tuple(_one_more(piece) for piece in truth.pieces), record=truth.record)
+
+
+def nothing(_aor: str, _truth: Holding) -> Holding:
+    """Deny everything."""
+    return Holding()
+
+
+def another_key(pieces: tuple[KeyPiece, ...], record: LookupRecord | None) -> Callable[[str, Holding], Holding]:
+    """Claim whole pieces of another key, whatever lies here; signed ones take the dealing key."""
+    return lambda _aor, _truth: Holding(pieces=pieces, record=record)
+
+
+def another_record(record: LookupRecord) -> Callable[[str, Holding], Holding]:
+    """Tell the truth about the pieces and lead the call elsewhere."""
+    return lambda _aor, truth: Holding(pieces=truth.pieces, record=record)
+
+
+def _one_more(piece: KeyPiece) -> KeyPiece:
+    share = (int.from_bytes(piece.share, "big") + 1) % (2**521 - 1)
+    return replace(piece, share=share.to_bytes(66, "big"))
