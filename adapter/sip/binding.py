@@ -68,13 +68,16 @@ class Binding:
 def read_contacts(values: list[str], *, default_s: int) -> tuple[Contact, ...]:
     """Read the Contact values of a REGISTER, `*` excluded.
 
-    Refusal 400 when one is malformed or no SIP URI, 423 when one asks for less time than is granted [RFC 3261 §10.3].
+    RemoteError when one is malformed or no SIP URI, Refusal 423 when one asks for less time than is granted
+    [RFC 3261 §10.3].
     """
+    if not values:
+        return ()
     # the library cuts at commas and knows no escaped quotes: put together and cut again
-    texts = [text.strip() for text in split_outside(", ".join(values), ",")] if values else []
+    texts = split_outside(", ".join(values), ",")
     if len(texts) > MAX_CONTACTS_PER_REQUEST:
-        raise Refusal(400, "Too many Contacts in one REGISTER")
-    return tuple(_read_contact(text, default_s) for text in texts)
+        raise RemoteError("there are too many Contacts in one REGISTER")
+    return tuple(_read_contact(text.strip(), default_s) for text in texts)
 
 
 def requested_expiry(text: str, default_s: int) -> int:
@@ -92,6 +95,13 @@ def reachable(contact: Contact, *, adapter_host: str) -> str:
     if own is None or own.is_loopback or own.is_unspecified or not _is_local(contact.uri.host):
         return contact.text
     return contact.uri.at_host(f"[{own}]" if own.version == 6 else str(own))  # noqa: PLR2004 - the IP version
+
+
+def is_itself(contact: Contact, address: tuple[str, int]) -> bool:
+    """Tell whether others would reach the adapter at `address` by this Contact, and never a phone."""
+    host, port = address
+    moved = reachable(contact, adapter_host=host) != contact.text
+    return contact.uri.port == port and (moved or contact.uri.host.strip("[]") == host)
 
 
 def bind(
@@ -119,16 +129,13 @@ def bind(
 
 def _read_contact(text: str, default_s: int) -> Contact:
     if len(text) > MAX_CONTACT_CHARS:
-        raise Refusal(400, "A Contact is too long")
-    try:
-        value = parse_name_addr(text)
-    except RemoteError as error:
-        raise Refusal(400, f"Contact: {error.reason}") from error
+        raise RemoteError("a Contact is too long")
+    value = parse_name_addr(text)
     if value.uri is None:
-        raise Refusal(400, "Contact: not a SIP URI")
+        raise RemoteError("a Contact is no SIP URI")
     q = value.parameters.get("q", "1")
     if q is None or not _Q.fullmatch(q):
-        raise Refusal(400, "Contact: q is no number from 0 to 1")
+        raise RemoteError("the q of a Contact is no number from 0 to 1")
     expires_s = requested_expiry(value.parameters.get("expires") or "", default_s)
     if 0 < expires_s < MIN_EXPIRES_S:
         raise Refusal(423, headers=(("Min-Expires", str(MIN_EXPIRES_S)),))

@@ -143,7 +143,8 @@ def build_response(
 
 def has_tag(value: str) -> bool:
     """Tell whether a raw From or To value carries a tag, well formed or not."""
-    return re.search(r";\s*tag\s*=", value.rpartition(">")[2] or value, re.IGNORECASE) is not None
+    after_uri = value.rpartition(">")[2] if ">" in value else value
+    return re.search(r";\s*tag\s*=", after_uri, re.IGNORECASE) is not None
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:

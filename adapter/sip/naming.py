@@ -60,7 +60,7 @@ def registering_user(request: ValidRequest, *, serves: Callable[[str], bool], is
     Refusal 404 for another host or a user that this adapter does not serve, 403 when another user sent it.
     """
     if request.callee.uri is None:
-        raise Refusal(400, "To is not a SIP URI")
+        raise RemoteError("To is not a SIP URI")
     if not is_own_host(request.uri.host, request.uri.port) or not is_own_host(request.callee.uri.host, None):
         raise Refusal(404, "This adapter serves another address")
     user = user_of(request.callee.uri)

@@ -51,6 +51,13 @@ class Refusal(RemoteError):
         self.headers = headers
 
 
+def as_refusal(error: RemoteError) -> Refusal:
+    """Return the answer to a request that something is wrong with: its own, or 400 with the reason for the display."""
+    if isinstance(error, Refusal):
+        return error
+    return Refusal(400, error.reason[:1].upper() + error.reason[1:])
+
+
 def reason_of(status: int) -> str:
     """Return the usual reason phrase of a status."""
     return REASONS.get(status, "Refused")

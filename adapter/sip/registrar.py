@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from adapter.sip.binding import DEFAULT_EXPIRES_S, Binding, Contact, bind, read_contacts, requested_expiry
+from adapter.sip.binding import DEFAULT_EXPIRES_S, Binding, Contact, bind, is_itself, read_contacts, requested_expiry
 from adapter.sip.refusal import Refusal
+from overlay.errors import RemoteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,19 +53,17 @@ class Registrar:
         self._number = 0
 
     def read(self, request: ValidRequest, user: str, source: tuple[str, int]) -> Update:
-        """Read what a REGISTER for `user` asks for; Refusal 400 or 423 when it cannot be granted."""
+        """Read what a REGISTER for `user` asks for; RemoteError when it cannot be granted."""
         values = request.raw.values("contact")
         header = request.raw.value("expires").strip()
         removes_all = "*" in (value.strip() for value in values)
         if removes_all and (len(values) > 1 or requested_expiry(header, DEFAULT_EXPIRES_S) != 0):
-            raise Refusal(400, "Contact * stands alone and with Expires 0")
+            raise RemoteError("a Contact of * stands alone and with Expires 0")
         default_s = requested_expiry(header, DEFAULT_EXPIRES_S)
         contacts = () if removes_all else read_contacts(values, default_s=default_s)
-        host, port = self._address()
-        for contact in contacts:
+        if any(is_itself(contact, self._address()) for contact in contacts):
             # calls for it would come back here for ever
-            if contact.uri.host.strip("[]") == host and contact.uri.port == port:
-                raise Refusal(400, "Contact is the adapter itself")
+            raise RemoteError("a Contact is the adapter itself")
         return Update(
             user=user,
             contacts=contacts,

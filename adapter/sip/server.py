@@ -25,7 +25,7 @@ from adapter.sip.matching import MAX_TRANSACTIONS, Exchange, Exchanges, Flow, ke
 from adapter.sip.message import Request, build_response, is_keepalive, parse_request
 from adapter.sip.naming import OwnHost, registering_user
 from adapter.sip.redirect import decide
-from adapter.sip.refusal import Headers, Refusal, explain, reason_of
+from adapter.sip.refusal import Headers, Refusal, as_refusal, explain, reason_of
 from adapter.sip.registrar import Registrar, Update
 from adapter.sip.transaction import Event
 from adapter.sip.validate import ALLOW, ValidRequest, check_extensions, validate
@@ -105,8 +105,8 @@ class SipServer:
         try:
             self._check_source(flow)
             self._receive_valid(validate(raw, transport=flow.transport), flow, now)
-        except Refusal as refusal:
-            self._refuse_stateless(raw, flow, refusal)
+        except RemoteError as error:
+            self._refuse_stateless(raw, flow, as_refusal(error))
 
     def next_event(self) -> ServerEvent | None:
         """Return the next question or notice for the service, None when there is none."""
@@ -187,8 +187,8 @@ class SipServer:
         exchange = self._exchanges.open(request, flow, to_tag=self._tag(request.raw))
         try:
             self._dispatch(request, exchange, now)
-        except Refusal as refusal:
-            self._refuse(exchange, refusal, now)
+        except RemoteError as error:
+            self._refuse(exchange, as_refusal(error), now)
 
     def _dispatch(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         if request.method == "CANCEL":

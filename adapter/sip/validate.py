@@ -54,19 +54,14 @@ class ValidRequest:
 def validate(raw: Request, *, transport: str) -> ValidRequest:
     """Judge a request that came over `transport` ("UDP", "TCP" or "TLS").
 
-    Refusal with the status that RFC 3261 and RFC 4475 name for its fault. Whether the method is served here is the
-    caller's question: an unknown one passes.
+    Refusal with the status that RFC 3261 and RFC 4475 name for its fault, any other RemoteError where that is 400.
+    Whether the method is served here is the caller's question: an unknown one passes.
     """
     if raw.version != SIP_VERSION:
         raise Refusal(505, f"This adapter speaks SIP {SIP_VERSION}")
     if raw.flaw:
-        raise Refusal(400, _sentence(raw.flaw))
-    try:
-        return _read(raw, transport)
-    except Refusal:
-        raise
-    except RemoteError as error:
-        raise Refusal(400, _sentence(error.reason)) from error
+        raise RemoteError(raw.flaw)
+    return _read(raw, transport)
 
 
 def _read(raw: Request, transport: str) -> ValidRequest:
@@ -137,7 +132,3 @@ def _check_length(raw: Request) -> None:
     length = raw.value("content-length")
     if raw.values("content-length") and parse_number(length, "Content-Length", most=2**31) > len(raw.body):
         raise RemoteError("the body is shorter than Content-Length says")
-
-
-def _sentence(reason: str) -> str:
-    return reason[:1].upper() + reason[1:]
