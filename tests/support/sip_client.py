@@ -20,6 +20,8 @@ class SipClient(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._cseq = 0
         self._call_id = secrets.token_hex(8)
+        self.provisional: list[str] = []
+        """Provisional responses seen by `final`."""
 
     async def open(self, host: str = "127.0.0.1") -> Self:
         """Bind an ephemeral port of `host`."""
@@ -82,3 +84,32 @@ class SipClient(asyncio.DatagramProtocol):
             "REGISTER", f"sip:{host}:{port}", user, to=f"sip:{user}@{host}:{port}", headers=(f"Expires: {expires_s}",)
         )
         return await self.ask(message, registrar)
+
+    async def final(self, *, within_s: float = 20.0) -> str:
+        """Return the next response that is not provisional; those before it are kept in `provisional`."""
+        async with asyncio.timeout(within_s):
+            while True:
+                response = await self.responses.get()
+                if not response.startswith("SIP/2.0 1"):
+                    return response
+                self.provisional.append(response)
+
+    def cancel(self, invite: str) -> str:
+        """Build the CANCEL of an INVITE that this client built [RFC 3261 §9.1]."""
+        return self._follow(invite, "CANCEL")
+
+    def ack(self, invite: str, response: str) -> str:
+        """Build the ACK of a final answer that is no 2xx [RFC 3261 §17.1.1.3]."""
+        to = next(line for line in response.split("\r\n") if line.lower().startswith("to:"))
+        return "\r\n".join(to if line.startswith("To:") else line for line in self._follow(invite, "ACK").split("\r\n"))
+
+    def _follow(self, invite: str, method: str) -> str:
+        """Repeat the INVITE's headers under another method, in the same transaction."""
+        kept = [line for line in invite.split("\r\n") if not line.startswith("Contact:")]
+        kept[0] = method + kept[0].removeprefix("INVITE")
+        return "\r\n".join(f"CSeq: {line.split()[1]} {method}" if line.startswith("CSeq:") else line for line in kept)
+
+
+def status_of(response: str) -> int:
+    """Return the status code of a response."""
+    return int(response.split(" ", 2)[1])
