@@ -7,6 +7,7 @@ first come, first served has no expiry [paper §II.B].
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA_VERSION: Final = 1
+MEMORY: Final = ":memory:"
 MAX_PEERS: Final = 64
 """Nodes kept to find the ring again after a restart."""
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -79,6 +81,9 @@ class Accounts:
 
     def __init__(self, path: Path | str) -> None:
         """Open or make the books; ":memory:" keeps them in memory. RemoteError when the file is none of ours."""
+        if str(path) != MEMORY:
+            # for its owner alone; sqlite gives the files beside it the same rights
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # the one thread that uses this is not the one that opens it
         self._db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:

@@ -106,15 +106,17 @@ class Registrant:
 
 
 @asynccontextmanager
-async def joined(registrant: Registrant, enrolment: Enrolment) -> AsyncIterator[KademliaRing]:
-    """Run a registrant's ring node, joined through what its enrolment named."""
+async def joined(
+    registrant: Registrant, enrolment: Enrolment, *, store: RecordStore | None = None
+) -> AsyncIterator[KademliaRing]:
+    """Run a registrant's ring node, joined through what its enrolment named; `store` is closed in the end."""
     identity = RingIdentity(
         node_key=registrant.node_key,
         credential=enrolment.credential,
         overlay=enrolment.overlay,
         overlay_public=enrolment.overlay_bundle.ed25519,
     )
-    store = RecordStore(":memory:")
+    store = RecordStore(":memory:") if store is None else store
     ring = KademliaRing(identity, store, dealing_public=enrolment.dealing.dealing_public)
     await ring.open(HOST)
     try:

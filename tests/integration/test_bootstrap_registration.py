@@ -10,6 +10,7 @@ import pytest
 from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
 from bootstrap.accounts import OverlayFacts
 from overlay.ring.ids import RingId
+from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.shamir import combine
 from tests.integration.bootstrap_support import Registrant, joined, serving
@@ -72,6 +73,21 @@ async def test_small_ring_holds_several_pieces_a_node(tmp_path):
         registered = watched.of("registered")[-1]
         assert len(registered["holders"]) == 7
         assert registered["distinct_holders"] == 3
+
+
+async def test_piece_that_no_owner_takes_stays_with_the_server(tmp_path):
+    async with serving(tmp_path) as watched:
+        member = Registrant(aor="member")
+        enrolment = await member.enrol(watched.server.address)
+        async with joined(member, enrolment, store=RecordStore(":memory:", max_users=0)):
+            bob = await Registrant(aor="bob").enrol(watched.server.address)
+            ring = watched.server.ring
+            assert set(watched.of("registered")[-1]["holders"].values()) == {f"{ring.me.host}:{ring.me.port}"}
+            # of seven pieces on two nodes, three or four were the member's
+            assert len(watched.of("warning")) in {3, 4}
+            holding = await ring.fetch_at(ring.me, "bob")
+            assert holding is not None
+            assert len(holding.pieces) == len(bob.pieces)
 
 
 async def test_same_key_comes_again_and_gets_the_same_shares(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+
 import pytest
 
 from bootstrap.accounts import Accounts, OverlayFacts
@@ -78,6 +80,12 @@ def test_names_outlive_a_restart(tmp_path):
         enter(accounts, alice)
     with Accounts(tmp_path / "a.sqlite") as accounts:
         assert books(accounts, alice).account.bundle == alice.bundle.encode()
+
+
+def test_books_are_for_their_owner_alone(tmp_path):
+    with Accounts(tmp_path / "a.sqlite") as accounts:
+        enter(accounts, accepted())
+        assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_renewal_keeps_the_first_day_and_takes_the_new_node(accounts):
