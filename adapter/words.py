@@ -158,9 +158,14 @@ def _audio_lost(event: Event) -> Text:
     return Text(f"nothing heard for {duration(event['seconds'])}", style=_DOUBT)
 
 
-def _ended(event: Event) -> Text:
+def _ended(event: Event) -> Text | None:
     if not event.get("established"):
-        return Text.assemble(("no call", _BAD), f": {event.get('status', '')} {event.get('reason', '')}".rstrip())
+        # a call of our own that failed ends with an error line, which says more
+        return (
+            Text(f"missed call from {event['peer']}: {event.get('reason')}", style=_DOUBT)
+            if event.get("peer")
+            else None
+        )
     text = Text.assemble(("call ended", _GOOD), f" after {duration(event.get('duration_s', 0.0))}")
     if event.get("reason"):
         text.append(f": {event['reason']}")
@@ -182,7 +187,7 @@ def _listening(event: Event) -> Text:
 
 def _adapter_gone(event: Event) -> Text:
     rest = "the call goes on without it" if event.get("in_call") else "waiting for it to come back"
-    return Text(f"the adapter went away; {rest}", style=_DOUBT)
+    return Text(f"the adapter went away: {rest}", style=_DOUBT)
 
 
 def _receipt(event: Event) -> Text | None:

@@ -87,6 +87,7 @@ class Answerer:
                 told |= {"peer": self._caller} | self._proof()
             case events.Ended():
                 self.in_call, self._deadline = False, None
+                told |= {"peer": self._caller}
         self._screen.show(told)
         self._after(event)
         if isinstance(event, events.ChildDied):

@@ -164,7 +164,9 @@ class _Calling:
             text = f"{self._callee} did not answer within {self._timeout_s:g} s"
             return self._fail(ExitCode.UNREACHABLE, "no_answer", text, "let it ring longer with --timeout S")
         code = ExitCode.FAILED if event.cause == "redirect refused" else exit_code_of_status(event.status)
-        text = f"{self._callee} could not be called: {event.status} {event.reason}"
+        # PJSIP puts the status in front of its own reasons
+        reason = event.reason.removeprefix(str(event.status)).strip()
+        text = f"{self._callee} could not be called: {event.status} {reason}"
         return self._fail(
             code, f"status_{event.status}", text, _HINTS.get(event.status, "").format(callee=self._callee)
         )

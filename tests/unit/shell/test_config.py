@@ -1,0 +1,128 @@
+"""Flags over the file over the defaults, and readers that refuse what makes no sense."""
+
+from pathlib import Path
+
+import pytest
+
+from adapter.config import (
+    MAX_USERS,
+    Settings,
+    default_config_file,
+    default_state_dir,
+    format_address,
+    load_settings,
+    parse_address,
+    parse_user,
+)
+from adapter.problems import UsageProblem
+from overlay.errors import LocalError
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    path = default_config_file()
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_without_flags_and_file_there_are_defaults(file):
+    settings = load_settings({})
+    assert settings == Settings(state_dir=default_state_dir())
+    assert settings.state_dir.name == "secp2psip"
+
+
+def test_a_flag_beats_the_file_and_the_file_beats_the_default(file):
+    file.write_text('users = ["alice"]\nbootstrap = "10.0.0.1"\nsip = "10.0.0.2"\nring = "10.0.0.2:4000"\ncode = "x"\n')
+    settings = load_settings({"users": ["bob"], "bootstrap": None, "sip": "10.0.0.3:5090", "json": True})
+    assert settings.users == ("bob",)
+    assert (settings.bootstrap, settings.sip, settings.ring) == (
+        ("10.0.0.1", 5480),
+        ("10.0.0.3", 5090),
+        ("10.0.0.2", 4000),
+    )
+    assert (settings.code, settings.json, settings.trace) == ("x", True, False)
+
+
+def test_one_user_may_be_written_alone(file):
+    file.write_text('user = "Alice"\n')
+    assert load_settings({}).users == ("alice",)
+
+
+def test_the_same_user_twice_is_one(file):
+    assert load_settings({"users": ["alice", "ALICE", "%61lice"]}).users == ("alice",)
+
+
+def test_the_home_directory_is_expanded(file, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert load_settings({"state": "~/phone"}).state_dir == Path("/home/alice/phone")
+
+
+def test_an_overlay_key_is_32_hexadecimal_digits(file):
+    assert load_settings({"overlay_key": "7aa1eb5aedef827889b282986c484557"}).overlay_key.hex().startswith("7aa1")
+    for text in ("7aa1", "z" * 32, "7aa1eb5aedef827889b282986c48455700"):
+        with pytest.raises(UsageProblem, match="fingerprint"):
+            load_settings({"overlay_key": text})
+
+
+@pytest.mark.parametrize(
+    "text", ['users = "alice"', "users = [1]", "user = 7", "state = 7", "sip = 5070", "code = true"]
+)
+def test_a_key_of_the_wrong_type_is_named(file, text):
+    file.write_text(text)
+    with pytest.raises(UsageProblem):
+        load_settings({})
+
+
+def test_a_directory_is_no_configuration_file(file, tmp_path):
+    with pytest.raises(UsageProblem, match="cannot be read"):
+        load_settings({}, config=tmp_path)
+
+
+def test_too_many_users_are_refused(file):
+    with pytest.raises(UsageProblem, match="at most"):
+        load_settings({"users": [f"user{number}" for number in range(MAX_USERS + 1)]})
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.168.1.10", ("192.168.1.10", 5480)),
+        ("192.168.1.10:1", ("192.168.1.10", 1)),
+        ("bootstrap.lan:5481", ("bootstrap.lan", 5481)),
+        (" 10.0.0.1:0 ", ("10.0.0.1", 0)),
+        ("[::1]:5480", ("::1", 5480)),
+        ("[::1]", ("::1", 5480)),
+        ("::1", ("::1", 5480)),
+    ],
+)
+def test_an_address_is_read(text, address):
+    assert parse_address(text, default_port=5480) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", ":5480", "host:", "host:-1", "host:65536", "host:\u0661", "a b:1", "sip:bob@x:1", "a:b:1"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(UsageProblem) as caught:
+        parse_address(text, default_port=5480)
+    assert "HOST:PORT" in caught.value.hint
+
+
+def test_an_address_is_printed_as_it_is_typed():
+    assert format_address(("10.0.0.1", 5)) == "10.0.0.1:5"
+    assert format_address(("::1", 5)) == "[::1]:5"
+
+
+def test_a_user_is_spelt_as_on_the_ring():
+    assert parse_user("Bob") == "bob"
+    with pytest.raises(UsageProblem):
+        parse_user("bob@home")
+
+
+def test_settings_hold_what_they_promise():
+    with pytest.raises(LocalError):
+        Settings(state_dir=Path(), users=("a", "a"))
+    with pytest.raises(LocalError):
+        Settings(state_dir=Path(), overlay_key=b"short")

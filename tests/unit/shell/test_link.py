@@ -1,0 +1,82 @@
+"""Who acts, from which address, and whether there is a way onto the ring at all."""
+
+import pytest
+
+from adapter.config import Settings
+from adapter.control_client import NoAdapter
+from adapter.keystore import load_or_create
+from adapter.link import RunningAdapter, choose_user, own_host, require_a_way_in, service_config
+from adapter.problems import Problem
+from adapter.state import StateDir
+
+from .enrolments import enrol
+
+
+@pytest.fixture
+def state(tmp_path):
+    return StateDir(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(state_dir=tmp_path)
+
+
+def test_the_named_user_acts(tmp_path):
+    load_or_create(tmp_path, "bob")
+    assert choose_user(Settings(state_dir=tmp_path, users=("alice",)), environment="carol") == "alice"
+
+
+def test_the_only_user_known_acts(settings):
+    load_or_create(settings.state_dir, "bob")
+    assert choose_user(settings, environment="carol") == "bob"
+
+
+def test_several_known_users_have_to_be_chosen_from(settings):
+    for user in ("bob", "alice"):
+        load_or_create(settings.state_dir, user)
+    with pytest.raises(Problem) as caught:
+        choose_user(settings, environment="bob")
+    assert caught.value.hint == "choose one with --user: alice, bob"
+
+
+def test_on_a_new_device_the_login_name_acts(settings):
+    assert choose_user(settings, environment="Carol") == "carol"
+
+
+@pytest.mark.parametrize("name", ["", "DOMAIN\\carol", "x" * 33])
+def test_a_login_name_that_is_no_name_is_not_used(settings, name):
+    with pytest.raises(Problem, match="no user is named"):
+        choose_user(settings, environment=name)
+
+
+def test_a_new_user_needs_a_bootstrap_server(settings, state):
+    with pytest.raises(Problem, match="alice is not registered yet") as caught:
+        require_a_way_in(state, settings, ("alice",))
+    assert "--bootstrap" in caught.value.hint
+
+
+def test_an_enrolled_user_needs_none(settings, state):
+    with state:
+        state.save_enrolment("alice", enrol("alice", load_or_create(state.path, "alice")))
+    require_a_way_in(state, settings, ("alice",))
+    with pytest.raises(Problem, match="bob is not registered yet"):
+        require_a_way_in(state, settings, ("alice", "bob"))
+
+
+def test_a_trial_on_one_machine_stays_on_loopback(tmp_path, state):
+    settings = Settings(state_dir=tmp_path, bootstrap=("127.0.0.1", 5480))
+    config = service_config(settings, ("alice",), sip_port=0)
+    assert (config.sip, config.ring) == (("127.0.0.1", 0), ("127.0.0.1", 0))
+
+
+def test_the_address_of_the_command_line_is_taken(tmp_path, state):
+    settings = Settings(state_dir=tmp_path, sip=("127.0.0.2", 5070), ring=("127.0.0.3", 4000))
+    config = service_config(settings, ("alice",), sip_port=0)
+    assert (config.sip, config.ring) == (("127.0.0.2", 5070), ("127.0.0.3", 4000))
+    assert own_host(settings, state, ("alice",)) == "127.0.0.2"
+
+
+async def test_no_running_adapter_is_said_so(state):
+    with pytest.raises(NoAdapter):
+        await RunningAdapter.connect(state)

@@ -1,0 +1,268 @@
+"""What people and programs read: sentences, tables, JSON lines, errors; colours on a terminal only."""
+
+import io
+import json
+import os
+import pty
+import sys
+
+import pytest
+
+from adapter.problems import ExitCode, Problem
+from adapter.screen import Screen
+
+LOOKUP = {
+    "event": "lookup",
+    "aor": "bob",
+    "generation": 1,
+    "thumbprint": "00112233445566778899aabbccddeeff",
+    "contact": "10.0.0.2:4000",
+    "pieces": [
+        {"index": 2, "node": "bb" * 20, "address": "10.0.0.3:4000", "ok": False, "why": "bad signature"},
+        {"index": 1, "node": "aa" * 20, "address": "10.0.0.2:4000", "ok": True, "why": ""},
+    ],
+    "drawn": [1],
+    "basis": "polynomial",
+    "support": 5,
+    "k": 3,
+    "n": 7,
+    "attackers_needed": 3,
+    "nodes": 8,
+    "liars": [{"node": "bb" * 20, "index": 2, "why": "bad signature"}],
+    "conflicts": ["two signed shares for piece 4 of generation 1"],
+    "took_ms": 12.3,
+}
+
+
+class Told:
+    def __init__(self, *, json=False, trace=False):
+        self.out, self.err = io.StringIO(), io.StringIO()
+        self.screen = Screen(json=json, trace=trace, stdout=self.out, stderr=self.err)
+
+    def show(self, **event):
+        self.screen.show(event)
+        return self.out.getvalue()
+
+
+@pytest.fixture
+def told():
+    return Told()
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A stream that is a terminal of 80 columns, and what was written to it."""
+    leader, follower = pty.openpty()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    with os.fdopen(follower, "w") as stream:
+        yield stream, lambda: os.read(leader, 65_536).decode()
+    os.close(leader)
+
+
+def test_a_step_is_a_time_and_a_name(told):
+    step = {
+        "event": "step",
+        "flow": "call",
+        "id": "call-1",
+        "step": "PIECES",
+        "at_ms": 12.34,
+        "detail": {"drawn": [1, 4]},
+    }
+    assert told.show(**step) == "     12.3 ms  PIECES\n"
+
+
+def test_with_trace_a_step_shows_its_details():
+    step = {
+        "event": "step",
+        "flow": "call",
+        "id": "call-1",
+        "step": "PIECES",
+        "at_ms": 12.34,
+        "detail": {"drawn": [1, 4]},
+    }
+    assert Told(trace=True).show(**step) == "     12.3 ms  PIECES                  drawn=1,4\n"
+
+
+def test_the_details_of_a_step_are_bounded():
+    line = Told(trace=True).show(event="step", step="X", at_ms=0, detail={"long": "x" * 10_000})
+    assert len(line) < 300
+    assert line.endswith("...\n")
+
+
+def test_a_call_says_who_how_and_what_is_proved(told):
+    text = told.show(
+        event="established",
+        peer="bob",
+        codec="G722",
+        media_remote="10.0.0.2:4000",
+        verified=True,
+        basis="polynomial",
+        attackers_needed=3,
+        nodes=8,
+    )
+    assert text == (
+        "talking with bob  G722  sound goes straight to 10.0.0.2:4000\n"
+        "verified: an attacker needs 3 of 8 nodes; the call itself is plain SIP and RTP\n"
+    )
+
+
+def test_a_key_that_rests_on_signatures_says_so(told):
+    text = told.show(event="established", verified=True, basis="signatures", attackers_needed=1, nodes=2)
+    assert "verified by the bootstrap server's signatures alone (too few nodes to witness)" in text
+    assert "an attacker needs 1 of 2 nodes" in text
+
+
+def test_what_is_not_verified_is_never_called_so(told):
+    text = told.show(event="established", remote_uri="sip:mallory@10.0.0.9", verified=False, basis="polynomial")
+    assert text.startswith("talking with mallory")
+    assert "not verified: nothing proves who this is" in text
+
+
+def test_the_end_of_a_call_has_its_figures(told):
+    text = told.show(
+        event="ended",
+        established=True,
+        duration_s=75.2,
+        reason="the other side hung up",
+        packets_received=99,
+        packets_lost=1,
+        jitter_ms=0.4,
+    )
+    assert text == (
+        "call ended after 1 min 15 s: the other side hung up\nheard 99 packets, 1 lost (1.0 %), jitter 0.4 ms\n"
+    )
+
+
+def test_a_missed_call_names_the_caller(told):
+    event = {"event": "ended", "established": False, "peer": "alice", "reason": "the caller gave up"}
+    assert told.show(**event) == "missed call from alice: the caller gave up\n"
+
+
+def test_the_adapter_says_what_to_type_into_the_phone(told):
+    text = told.show(event="ready", sip="10.0.0.2:5070", ring="10.0.0.2:4000", users=["alice", "carol"], pid=7)
+    assert "    10.0.0.2:5070    user name alice, any password\n" in text
+    assert "    10.0.0.2:5070    user name carol, any password\n" in text
+
+
+def test_an_event_that_only_programs_want_is_silent(told):
+    assert told.show(event="trying") == ""
+    assert told.show(event="something-new", detail=1) == ""
+    assert Told(trace=True).show(event="something-new", detail=1) == "something-new detail=1\n"
+
+
+def test_a_lookup_shows_pieces_holders_liars_and_strength(told):
+    told.screen.show(LOOKUP)
+    lines = [line.rstrip() for line in told.out.getvalue().splitlines()]
+    assert lines[0] == "bob, generation 1, key 0011 2233 4455 6677 8899 aabb ccdd eeff"
+    assert lines[3].split() == ["1", "aaaaaaaa", "10.0.0.2:4000", "drawn", "good"]
+    assert lines[4].split(maxsplit=3) == ["2", "bbbbbbbb", "10.0.0.3:4000", "bad signature"]
+    assert lines[5] == "the key stands on 5 distinct nodes (rule: at least 5)"
+    assert lines[6] == "an attacker needs 3 of 8 nodes  (12 ms)"
+    assert lines[7] == "node bbbbbbbb lied about piece 2: bad signature"
+    assert lines[8] == "evidence: two signed shares for piece 4 of generation 1"
+
+
+def test_a_weak_ring_is_told_with_its_number(told):
+    text = told.show(**LOOKUP | {"basis": "signatures", "attackers_needed": 2, "nodes": 3, "took_ms": None})
+    assert "the key rests on the bootstrap server's signatures alone" in text
+    assert "an attacker needs 2 of 3 nodes\n" in text
+
+
+def test_the_ring_is_a_table(told):
+    rows = [
+        {"node": "aa" * 20, "address": "10.0.0.2:4000", "rtt_ms": 1.25, "self": False},
+        {"node": "bb" * 20, "address": "10.0.0.3:4000", "rtt_ms": None, "self": True},
+    ]
+    lines = told.show(event="ring", overlay="home", nodes=rows).splitlines()
+    assert lines[0] == "2 nodes on the ring home"
+    assert lines[2].split() == ["aaaaaaaa", "10.0.0.2:4000", "1.2", "ms"]
+    assert lines[3].split() == ["bbbbbbbb", "10.0.0.3:4000", "this", "one"]
+
+
+def test_a_status_shows_users_and_phones(told):
+    users = [
+        {
+            "user": "alice",
+            "registered": True,
+            "phones": ["10.0.0.2:5060"],
+            "placed": "7 of 7",
+            "expires_at": 1_800_000_000,
+        },
+        {"user": "carol", "registered": False, "phones": [], "placed": "", "expires_at": None},
+    ]
+    text = told.show(
+        event="status", pid=7, sip="10.0.0.2:5070", ring="10.0.0.2:4000", nodes=8, overlay="home", users=users
+    )
+    assert "8 nodes known on the ring home" in text
+    assert "alice  yes         10.0.0.2:5060  7 of 7         2027-01-15" in text
+    assert "carol  no          none" in text
+
+
+@pytest.mark.parametrize("name", ["lookup", "ring", "status"])
+def test_an_answer_that_lacks_everything_is_still_shown(told, name):
+    assert told.show(event=name)
+
+
+def test_json_is_one_line_an_event_and_nothing_else():
+    told = Told(json=True)
+    told.show(event="ringing", status=180)
+    told.screen.wait("ringing", clock=True)
+    told.screen.show_error(Problem("it broke", hint="mend it", code="broken"))
+    lines = [json.loads(line) for line in told.out.getvalue().splitlines()]
+    assert lines == [
+        {"event": "ringing", "status": 180},
+        {"event": "error", "code": "broken", "error": "it broke", "hint": "mend it"},
+    ]
+    assert told.err.getvalue() == "error: it broke\nhint: mend it\n"
+
+
+def test_an_error_is_two_lines_on_standard_error(told):
+    assert told.screen.show_error(Problem("no such user", code="unknown")) == ExitCode.UNKNOWN
+    assert (told.out.getvalue(), told.err.getvalue()) == ("", "error: no such user\n")
+
+
+def test_a_name_from_the_network_cannot_move_the_cursor(told):
+    text = told.show(event="incoming", remote_uri="sip:\x1b[31mbob\x07@10.0.0.9", source="10.0.0.9\r\n:1")
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert text.count("\n") == 1
+
+
+def test_a_name_from_the_network_is_no_markup(told):
+    assert "[bold]bob[/bold] is calling" in told.show(event="incoming", remote_uri="sip:[bold]bob[/bold]@10.0.0.9")
+
+
+def test_a_terminal_gets_colours(terminal):
+    stream, written = terminal
+    screen = Screen(stdout=stream)
+    assert screen.is_live
+    screen.show({"event": "warning", "text": "careful"})
+    assert "\x1b[33m" in written()
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colours_can_be_refused(terminal, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    stream, written = terminal
+    Screen(stdout=stream).show({"event": "warning", "text": "careful"})
+    assert "\x1b[33m" not in written()
+
+
+def test_the_moving_line_is_on_a_live_terminal_only(terminal, told):
+    stream, written = terminal
+    screen = Screen(stdout=stream)
+    screen.wait("bob's phone rings", clock=True)
+    screen.wait("in call with bob", clock=True)
+    screen.rest()
+    assert "in call with bob  00:00" in written()
+    told.screen.wait("bob's phone rings")
+    told.screen.rest()
+    assert told.out.getvalue() == ""
+
+
+def test_standard_output_is_the_default(capsys):
+    Screen(stdout=sys.stdout).show({"event": "ringing"})
+    assert capsys.readouterr().out == "ringing\n"
