@@ -51,7 +51,7 @@ _HINTS: Final = {
 }
 
 
-class EnrolmentRefused(RemoteError):  # noqa: N818 - says what happened; "refused" is the wire's own word
+class EnrolmentRefused(RemoteError):
     """The bootstrap server said no, and why."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -62,7 +62,7 @@ class EnrolmentRefused(RemoteError):  # noqa: N818 - says what happened; "refuse
         self.hint = _HINTS.get(code, "")
 
 
-class EnrolmentFailed(RemoteError):  # noqa: N818 - says what happened, beside its sibling
+class EnrolmentFailed(RemoteError):
     """There was no answer that could be believed."""
 
     code = "enrolment_failed"
