@@ -1,7 +1,7 @@
 """Public keys that prove nothing: the few points of small order on the two curves.  I/O: none.
 
 A signature check under such an Ed25519 key passes for signatures that nobody made, and an agreement with such an X25519
-key gives a secret that everybody knows [RFC 7748 §6.1, RFC 8032 §8.9]. Both libraries below us accept them silently or
+key gives a secret that everybody knows [RFC 7748 §6.1] [RFC 8032 §8.8]. Both libraries below us accept them silently or
 fail late, so they are refused where a key comes in.
 """
 

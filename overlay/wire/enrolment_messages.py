@@ -40,7 +40,7 @@ REGISTER_DOMAIN: Final = b"secp2psip register 1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge(Message):
-    """The bootstrap's first word: who it is, and a nonce to be signed [RFC 4211 §4 has the idea]."""
+    """The bootstrap's first word: who it is, and a nonce to be signed [RFC 4211 §4]."""
 
     METHOD: ClassVar[str] = "CHALLENGE"
     MEMBERS: ClassVar[tuple[Member, ...]] = (
