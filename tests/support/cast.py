@@ -112,13 +112,14 @@ class Cast:
         if not response.startswith("SIP/2.0 200"):
             raise ProgramFailed(f"{user} could not be unregistered: {response.splitlines()[0]}")
 
-    async def listen(self, user: str, *, play: Path, record: Path) -> Program:
-        """Start `user`'s phone, which answers by itself, and wait until it can be called."""
+    async def listen(self, user: str, *, play: Path, record: Path, auto_answer: bool = True) -> Program:
+        """Start `user`'s phone and wait until it can be called."""
         phone = await Program.start(
             f"phone {user}",
             [
-                *(command("secp2psip"), "listen", "--user", user, "--state", self.state(user), "--auto-answer"),
+                *(command("secp2psip"), "listen", "--user", user, "--state", self.state(user)),
                 *("--play", str(play), "--record", str(record), "--json"),
+                *(["--auto-answer"] if auto_answer else []),
             ],
             folder=self.folder,
         )
