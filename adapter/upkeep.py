@@ -121,10 +121,13 @@ class Upkeep:
 
     async def run(self) -> None:
         """Run rounds until `stop`."""
+        retry_s = RETRY_S
         while not self._stopped:
             done = await self.round()
             quiet_s = ROUND_S if done.ring_size_known <= 2 * self._n else WIDE_ROUND_S
-            await self._wait(quiet_s if done.settled else RETRY_S)
+            # what makes headway goes on at once; what stands still (a holder that refuses) is tried ever more rarely
+            retry_s = RETRY_S if done.moved or done.released else min(2 * retry_s, quiet_s)
+            await self._wait(quiet_s if done.settled else retry_s)
 
     async def round(self) -> Round:
         """Run one round, after the one in progress if there is one, and return what it found and did."""
