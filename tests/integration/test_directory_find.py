@@ -1,5 +1,9 @@
 """Looking a user up on a real ring."""
 
+import asyncio
+import random
+from collections import Counter
+
 import pytest
 
 from adapter.findings import KeyUnverifiable, NameAway, NameUnknown
@@ -107,3 +111,36 @@ async def test_a_ring_of_one_finds_its_own_user():
     async with town(1) as place:
         found = await place.directory(place.rings[0]).find("bob")
         assert (found.basis, found.attackers_needed) == ("signatures", 1)
+
+
+async def test_a_lookup_that_is_cancelled_leaves_nothing_running():
+    async with town(8) as place:
+        before = asyncio.all_tasks()
+        for turns in range(1, 12):
+            task = asyncio.create_task(place.directory(place.rings[4]).find("bob"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert {task for task in asyncio.all_tasks() - before if "_Search" in repr(task.get_coro())} == set()
+        assert (await place.directory(place.rings[4]).find("bob")).bundle == place.bob.public
+
+
+async def test_each_piece_is_drawn_equally_often_over_a_thousand_calls():
+    draws = Counter()
+    async with town(1) as place:
+        directory = place.directory(place.rings[0], seed=20)
+        for _ in range(1000):
+            found = await directory.find("bob", record_needed=False)
+            draws.update(found.drawn)
+    expected = 1000 * 5 / 7
+    chi_square = sum((draws[index] - expected) ** 2 / expected for index in range(1, 8))
+    # draws without replacement vary less than chi-square with 6 degrees of freedom: 22.5 is its 99.9 % point
+    assert sum(draws.values()) == 5000
+    assert chi_square < 22.5
+
+
+async def test_a_directory_draws_from_the_system_s_dice_unless_told_otherwise():
+    async with town(1) as place:
+        assert isinstance(place.directory(place.rings[0])._rng, random.SystemRandom)
