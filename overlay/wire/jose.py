@@ -1,7 +1,7 @@
 """JWS and JWE with nothing to choose: one algorithm each, exact headers, one spelling.  I/O: none.
 
 joserfc does the cryptography; here stands what it may see. Signatures: `Ed25519`, the fully specified name of what RFC
-8037 calls EdDSA [RFC 7515] [RFC 8037] [RFC 9864]. Encryption: `ECDH-ES` with X25519 and `A256GCM` [RFC 7516] [RFC 7518].
+8037 calls EdDSA [RFC 7515] [RFC 8037] [RFC 9864]. Encryption: `ECDH-ES` with X25519, `A256GCM` [RFC 7516] [RFC 7518].
 The header has exactly the expected members, so zip, jku, jwk, kid, x5*, crit and b64 cannot even be asked for.
 """
 
