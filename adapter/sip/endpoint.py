@@ -14,9 +14,18 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from adapter.sip.carrier import UdpCarrier, open_udp
+from adapter.sip.outbox import TAG_KEY_BYTES
 from adapter.sip.refusal import Refusal, explain
-from adapter.sip.server import RETRY_BUSY_S, TAG_KEY_BYTES, SipServer
-from adapter.sip.verdict import Cancelled, IncomingInvite, InviteAsked, InviteVerdict, RegisterAsked, RegisterVerdict
+from adapter.sip.server import RETRY_BUSY_S, SipServer
+from adapter.sip.verdict import (
+    Acknowledged,
+    Cancelled,
+    IncomingInvite,
+    InviteAsked,
+    InviteVerdict,
+    RegisterAsked,
+    RegisterVerdict,
+)
 from overlay.errors import LocalError
 
 if TYPE_CHECKING:
@@ -59,8 +68,13 @@ class SipEndpoint:
         handler: SipHandler,
         clock: Callable[[], float] = time.monotonic,
         handler_limit_s: float = HANDLER_LIMIT_S,
+        on_ack: Callable[[IncomingInvite], None] | None = None,
     ) -> None:
-        """Serve the source addresses that `accepts` allows; `clock` in seconds, going forward only."""
+        """Serve the source addresses that `accepts` allows; `clock` in seconds, going forward only.
+
+        `on_ack` hears once of every call whose phone has taken its answer.
+        """
+        self._on_ack = on_ack
         self._handler = handler
         self._clock = clock
         self._handler_limit_s = handler_limit_s
@@ -136,12 +150,22 @@ class SipEndpoint:
             if isinstance(event, Cancelled):
                 if (task := self._tasks.get(event.ticket)) is not None:
                     task.cancel()
+            elif isinstance(event, Acknowledged):
+                self._tell(event.call)
             else:
                 task = asyncio.get_running_loop().create_task(self._ask(event), name=f"sip {event.ticket}")
                 self._tasks[event.ticket] = task
                 # not in the task itself: one that is cancelled before its first step runs nothing of it
                 task.add_done_callback(functools.partial(self._forget, event.ticket))
         self._arm()
+
+    def _tell(self, call: IncomingInvite) -> None:
+        try:
+            if self._on_ack is not None:
+                self._on_ack(call)
+        except Exception:
+            self.counters["service failed"] += 1
+            log.exception("the service failed at an ACK")
 
     def _flush(self) -> None:
         if self._carrier is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from adapter.sip.validate import ValidRequest
+    from adapter.sip.verdict import IncomingInvite
 
 MAX_TRANSACTIONS: Final = 10_000
 """At 6 KB each and 32 s of life: 300 requests a second for ever."""
@@ -63,6 +64,8 @@ class Exchange:
     number: int
     request: ValidRequest | None
     """Dropped with the final answer: most of a transaction's life is waiting."""
+    call: IncomingInvite | None = None
+    """What the service was asked for it; kept for its ACK."""
     scheduled: float | None = None
     """The deadline that stands in the queue for it."""
 

@@ -10,27 +10,25 @@ The order in which a request is treated:
     an INVITE become a question to the service; the INVITE gets its 100 first, a REGISTER gets none [RFC 4320 §4.1].
 6.  A CANCEL answers the INVITE with 487 before the service hears of it, so that whatever the service still says comes
     too late to be sent [RFC 3261 §9.2].
-
-To tags are a keyed hash of the request: one for all answers of a transaction, and the same again where nothing was
-kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from adapter.sip.matching import MAX_TRANSACTIONS, Exchange, Exchanges, Flow, key_of
-from adapter.sip.message import Request, build_response, is_keepalive, parse_request
+from adapter.sip.message import is_keepalive, parse_request
 from adapter.sip.naming import OwnHost, registering_user
+from adapter.sip.outbox import TRYING, Outbox
 from adapter.sip.redirect import decide
 from adapter.sip.refusal import Headers, Refusal, as_refusal, explain, reason_of
 from adapter.sip.registrar import Registrar, Update
-from adapter.sip.transaction import Event
+from adapter.sip.transaction import Event, State
 from adapter.sip.validate import ALLOW, ValidRequest, check_extensions, validate
 from adapter.sip.verdict import (
     OK,
+    Acknowledged,
     Cancelled,
     InviteAsked,
     RegisterAsked,
@@ -40,7 +38,6 @@ from adapter.sip.verdict import (
     headers_of,
     phrase_of,
 )
-from adapter.sip.via import stamp_via
 from overlay.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
@@ -51,9 +48,6 @@ if TYPE_CHECKING:
 MAX_QUESTIONS: Final = 256
 """REGISTERs and INVITEs that the service works on at once."""
 RETRY_BUSY_S: Final = 5
-TAG_BYTES: Final = 8
-TAG_KEY_BYTES: Final = 32
-TRYING: Final = 100
 OPTIONS_HEADERS: Final[Headers] = (
     ALLOW,
     ("Accept", "application/sdp"),
@@ -78,18 +72,15 @@ class SipServer:
 
         `address()` is where phones find this server; `tag_key` is 32 random bytes.
         """
-        if len(tag_key) != TAG_KEY_BYTES:
-            raise LocalError(f"the key of the To tags has {TAG_KEY_BYTES} bytes")
         self._accepts = accepts
         self._serves = serves
         self._is_own_host = is_own_host
-        self._tag_key = tag_key
         self._registrar = Registrar(address=address)
         self._exchanges = Exchanges()
+        self._outbox = Outbox(self._exchanges, tag_key=tag_key)
         self._questions: dict[int, tuple[Exchange, Update | None]] = {}
         self._events: deque[ServerEvent] = deque()
-        self._outgoing: list[tuple[bytes, Flow]] = []
-        self.counters: Counter[str] = Counter()
+        self.counters = self._outbox.counters
 
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take one message as it came."""
@@ -106,7 +97,7 @@ class SipServer:
             self._check_source(flow)
             self._receive_valid(validate(raw, transport=flow.transport), flow, now)
         except RemoteError as error:
-            self._refuse_stateless(raw, flow, as_refusal(error))
+            self._outbox.refuse_stateless(raw, flow, as_refusal(error))
 
     def next_event(self) -> ServerEvent | None:
         """Return the next question or notice for the service, None when there is none."""
@@ -114,8 +105,7 @@ class SipServer:
 
     def datagrams_to_send(self) -> list[tuple[bytes, Flow]]:
         """Return what is to be sent now, and forget it."""
-        sent, self._outgoing = self._outgoing, []
-        return sent
+        return self._outbox.take()
 
     def next_deadline(self) -> float | None:
         """Return when `handle_timer` is due, None when nothing is awaited."""
@@ -123,9 +113,7 @@ class SipServer:
 
     def handle_timer(self, now: float) -> None:
         """Resend and end what is due."""
-        resent = self._exchanges.handle_timer(now)
-        self.counters["resent by timer"] += len(resent)
-        self._outgoing.extend(resent)
+        self._outbox.handle_timer(now)
 
     def answer(self, ticket: int, verdict: Verdict, now: float) -> None:
         """Answer a question; does nothing when it was cancelled meanwhile.
@@ -144,15 +132,15 @@ class SipServer:
             if update is not None and verdict.status == OK:
                 self._registrar.store(update, now)
                 headers = (*self._registrar.listing(update.user, now), *headers)
-            self._answer(exchange, verdict.status, phrase_of(verdict), now, headers)
+            self._outbox.answer(exchange, verdict.status, phrase_of(verdict), now, headers)
         except Refusal as refusal:
-            self._refuse(exchange, refusal, now)
+            self._outbox.refuse(exchange, refusal, now)
 
     def fail(self, ticket: int, refusal: Refusal, now: float) -> None:
         """Answer a question that the service could not."""
         exchange, _ = self._questions.pop(ticket, (None, None))
         if exchange is not None:
-            self._refuse(exchange, refusal, now)
+            self._outbox.refuse(exchange, refusal, now)
 
     def open_tickets(self) -> tuple[int, ...]:
         """Return the tickets of all questions without an answer."""
@@ -174,21 +162,26 @@ class SipServer:
         exchange = self._exchanges.find(key_of(request, flow))
         if request.method == "ACK":
             if exchange is not None:
-                self._exchanges.feed(exchange, Event.ACK, now)
+                self._acknowledge(exchange, now)
             return
         if exchange is not None:
-            self.counters["retransmissions"] += 1
-            self._send(self._exchanges.feed(exchange, Event.REQUEST, now), exchange.flow)
+            self._outbox.repeat(exchange, now)
             return
         if len(self._exchanges) >= MAX_TRANSACTIONS:
             raise _busy()
         if request.method != "CANCEL" and self._exchanges.find_twin(request) is not None:
             raise Refusal(482)
-        exchange = self._exchanges.open(request, flow, to_tag=self._tag(request.raw))
+        exchange = self._exchanges.open(request, flow, to_tag=self._outbox.tag(request.raw))
         try:
             self._dispatch(request, exchange, now)
         except RemoteError as error:
-            self._refuse(exchange, as_refusal(error), now)
+            self._outbox.refuse(exchange, as_refusal(error), now)
+
+    def _acknowledge(self, exchange: Exchange, now: float) -> None:
+        waiting = exchange.transaction.state is State.COMPLETED
+        self._exchanges.feed(exchange, Event.ACK, now)
+        if waiting and exchange.call is not None:
+            self._events.append(Acknowledged(call=exchange.call))
 
     def _dispatch(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         if request.method == "CANCEL":
@@ -204,7 +197,7 @@ class SipServer:
         elif request.method == "REGISTER":
             self._register(request, exchange, now)
         elif self._is_own_host(request.uri.host, request.uri.port):
-            self._answer(exchange, OK, reason_of(OK), now, OPTIONS_HEADERS)
+            self._outbox.answer(exchange, OK, reason_of(OK), now, OPTIONS_HEADERS)
         else:
             raise Refusal(404, "No such address here")
 
@@ -213,9 +206,10 @@ class SipServer:
         callers = self._registrar.users_at(source, now)
         call = decide(request, source=source, callers=callers, is_own_host=self._is_own_host)
         self._ask(exchange, None, InviteAsked(ticket=exchange.number, call=call))
+        exchange.call = call
         # a caller measures its round trip with it [RFC 3261 §8.2.6.1]
         echoed = tuple(("Timestamp", value) for value in request.raw.values("timestamp")[:1])
-        self._answer(exchange, TRYING, reason_of(TRYING), now, echoed)
+        self._outbox.answer(exchange, TRYING, reason_of(TRYING), now, echoed)
 
     def _register(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         user = registering_user(request, serves=self._serves, is_own_host=self._is_own_host)
@@ -226,7 +220,7 @@ class SipServer:
             return
         # a phone may always leave and may always ask, whatever the overlay says
         self._registrar.store(update, now)
-        self._answer(exchange, OK, reason_of(OK), now, self._registrar.listing(user, now))
+        self._outbox.answer(exchange, OK, reason_of(OK), now, self._registrar.listing(user, now))
 
     def _ask(self, exchange: Exchange, update: Update | None, question: RegisterAsked | InviteAsked) -> None:
         if len(self._questions) >= MAX_QUESTIONS:
@@ -239,61 +233,11 @@ class SipServer:
         if invite is None:
             raise Refusal(481, "No such call to cancel")
         exchange.to_tag = invite.to_tag
-        self._answer(exchange, OK, reason_of(OK), now)
+        self._outbox.answer(exchange, OK, reason_of(OK), now)
         if invite.transaction.is_open:
             self._questions.pop(invite.number, None)
-            self._answer(invite, 487, reason_of(487), now)
+            self._outbox.answer(invite, 487, reason_of(487), now)
             self._events.append(Cancelled(ticket=invite.number))
-
-    def _answer(self, exchange: Exchange, status: int, reason: str, now: float, headers: Headers = ()) -> None:
-        if exchange.request is None:
-            return
-        raw, flow = exchange.request.raw, exchange.flow
-        data = build_response(
-            raw,
-            status=status,
-            reason=reason,
-            top_via=_top_via(raw, flow),
-            to_tag="" if status == TRYING else exchange.to_tag,
-            headers=headers,
-        )
-        self.counters[f"answered {status}"] += 1
-        self._send(self._exchanges.answer(exchange, status, data, now), flow)
-
-    def _refuse(self, exchange: Exchange, refusal: Refusal, now: float) -> None:
-        self._answer(exchange, refusal.status, refusal.reason, now, refusal.headers)
-
-    def _refuse_stateless(self, raw: Request, flow: Flow, refusal: Refusal) -> None:
-        """Refuse and keep nothing: whoever repeats the request gets the same words again [RFC 3261 §8.2.7]."""
-        if raw.method == "ACK" or not raw.value("via"):
-            self.counters[f"dropped: {refusal.reason}"] += 1
-            return
-        self.counters[f"refused {refusal.status}"] += 1
-        data = build_response(
-            raw,
-            status=refusal.status,
-            reason=refusal.reason,
-            top_via=_top_via(raw, flow),
-            to_tag=self._tag(raw),
-            headers=refusal.headers,
-        )
-        self._send(data, flow)
-
-    def _send(self, data: bytes | None, flow: Flow) -> None:
-        if data is not None:
-            self._outgoing.append((data, flow))
-
-    def _tag(self, raw: Request) -> str:
-        text = "\n".join(raw.value(name) for name in ("via", "call-id", "from", "cseq"))
-        return hashlib.blake2s(text.encode(), key=self._tag_key, digest_size=TAG_BYTES).hexdigest()
-
-
-def _top_via(raw: Request, flow: Flow) -> str:
-    try:
-        return stamp_via(raw.value("via"), host=flow.host, port=flow.port)
-    except RemoteError:
-        # the request is refused for it: its sender may know its own Via again
-        return raw.value("via")
 
 
 def _busy() -> Refusal:

@@ -105,8 +105,15 @@ class Cancelled:
     ticket: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledged:
+    """The caller's phone has the answer to its INVITE."""
+
+    call: IncomingInvite
+
+
 Verdict = RegisterVerdict | InviteVerdict
-ServerEvent = RegisterAsked | InviteAsked | Cancelled
+ServerEvent = RegisterAsked | InviteAsked | Cancelled | Acknowledged
 
 
 def headers_of(verdict: Verdict) -> Headers:

@@ -24,6 +24,7 @@ class Service:
         self.registered: list[str] = []
         self.calls: list[IncomingInvite] = []
         self.cancelled: list[IncomingInvite] = []
+        self.acknowledged: list[IncomingInvite] = []
         self.on_register_answer = RegisterVerdict()
         self.lookup: Callable[[IncomingInvite], InviteVerdict] = lambda call: InviteVerdict(contacts=(BOB,))
         self.gate: asyncio.Event | None = None
@@ -58,7 +59,9 @@ def service() -> Service:
 
 @pytest.fixture
 async def endpoint(service: Service) -> AsyncIterator[SipEndpoint]:
-    endpoint = SipEndpoint(accepts=lambda host: host == "127.0.0.1", handler=service)
+    endpoint = SipEndpoint(
+        accepts=lambda host: host == "127.0.0.1", handler=service, on_ack=service.acknowledged.append
+    )
     await endpoint.open("127.0.0.1", 0)
     yield endpoint
     await endpoint.close()
@@ -144,6 +147,7 @@ async def test_an_invite_gets_100_then_302_and_its_ack_stops_the_retransmission(
     with pytest.raises(TimeoutError):
         await phone.answer(1.3)
     (call,) = service.calls
+    assert service.acknowledged == [call]
     assert (call.caller, call.callee, call.call_id, call.from_tag) == ("alice", "bob", "call-1@phone", "from-1")
     assert call.source == phone.address
 

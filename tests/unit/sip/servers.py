@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from adapter.sip.matching import Flow
-from adapter.sip.server import TAG_KEY_BYTES, SipServer
-from adapter.sip.verdict import Cancelled, InviteVerdict, RegisterAsked, RegisterVerdict
+from adapter.sip.outbox import TAG_KEY_BYTES
+from adapter.sip.server import SipServer
+from adapter.sip.verdict import InviteAsked, InviteVerdict, RegisterAsked, RegisterVerdict
 from tests.support.sip_phone import Answer, read_answer, spell
 
 FLOW = Flow(host="192.0.2.5", port=5062)
@@ -28,7 +29,7 @@ def answer_all(server: SipServer, now: float = 0.0) -> None:
     while (event := server.next_event()) is not None:
         if isinstance(event, RegisterAsked):
             server.answer(event.ticket, RegisterVerdict(), now)
-        elif not isinstance(event, Cancelled):
+        elif isinstance(event, InviteAsked):
             server.answer(event.ticket, InviteVerdict(contacts=(BOB,)), now)
 
 

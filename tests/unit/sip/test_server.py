@@ -8,7 +8,7 @@ from adapter.sip import server as server_module
 from adapter.sip.matching import Flow
 from adapter.sip.refusal import Refusal
 from adapter.sip.server import SipServer
-from adapter.sip.verdict import Cancelled, InviteAsked, InviteVerdict, RegisterVerdict
+from adapter.sip.verdict import Acknowledged, Cancelled, InviteAsked, InviteVerdict, RegisterVerdict
 from overlay.errors import LocalError
 from tests.support.sip_phone import spell
 from tests.unit.sip.servers import ADDRESS, BOB, FLOW, answer_all, answers, ask, invite, make_server, register
@@ -49,6 +49,16 @@ def test_a_redirect_is_repeated_on_schedule_until_its_ack():
     assert server.live_transactions() == 2
     pass_time(server, until=14.0)
     assert server.live_transactions() == 1
+
+
+def test_the_first_ack_is_told_and_no_other():
+    server = make_server()
+    event = called(server)
+    server.answer(event.ticket, InviteVerdict(contacts=(BOB,)), 0.0)
+    for _ in range(2):
+        server.receive(invite(method="ACK"), FLOW, 1.0)
+    assert server.next_event() == Acknowledged(call=event.call)
+    assert server.next_event() is None
 
 
 def test_without_an_ack_a_redirect_is_given_up_after_32_s():
