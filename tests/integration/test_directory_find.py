@@ -8,6 +8,8 @@ import pytest
 
 from adapter.findings import KeyUnverifiable, NameAway, NameUnknown
 from overlay.ring.chord import RingUnreachable
+from overlay.trust.identity import PrivateBundle
+from overlay.trust.records import PENDING_NODE_ID, LookupRecord
 from tests.integration.directory_ring import town
 
 
@@ -144,3 +146,25 @@ async def test_each_piece_is_drawn_equally_often_over_a_thousand_calls():
 async def test_a_directory_draws_from_the_system_s_dice_unless_told_otherwise():
     async with town(1) as place:
         assert isinstance(place.directory(place.rings[0])._rng, random.SystemRandom)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_record_without_a_node_id_is_resolved_by_the_address_that_the_ring_knows(known):
+    async with town(4) as place:
+        home = place.rings[2]
+        carol, now = PrivateBundle.generate(), int(place.overlay.clock())
+        pending = LookupRecord.issue(
+            carol,
+            aor="carol",
+            generation=1,
+            node_id=PENDING_NODE_ID,
+            host="127.0.0.1",
+            port=home.me.port if known else 9,
+            sequence=1,
+            issued_at=now,
+            expires_at=now + 600,
+        )
+        await place.rings[0].put("carol", place.overlay.pieces(carol, "carol"), pending)
+        found = await place.directory(place.rings[3]).find("carol")
+        assert found.record == pending
+        assert found.contact == (home.me if known else None)
