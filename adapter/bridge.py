@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_S: Final = 10
 """When a phone whose registration failed may try again, in seconds."""
+MAX_UNACKNOWLEDGED: Final = 64
+"""Answered calls whose ACK is still awaited for the trace."""
 _TAKEN: Final = frozenset({"taken", "policy", "refused"})
 """Refusals of the bootstrap server that trying again does not change."""
 
@@ -41,6 +43,7 @@ class Bridge:
         """`users` are the names served; `address` is where phones find the adapter."""
         self._membership, self._exchange, self._steps = membership, exchange, steps
         self._users, self._address = frozenset(users), address
+        self._unacknowledged: dict[IncomingInvite, Step] = {}
 
     def serves(self, user: str) -> bool:
         """Whether the name is one of this adapter's users."""
@@ -68,7 +71,15 @@ class Bridge:
         verdict = await self._invite(call, step)
         name = "302 Moved Temporarily" if verdict.contacts else f"{verdict.status} {verdict.reason}"
         step(name, {"contacts": list(verdict.contacts)} if verdict.contacts else {})
+        if len(self._unacknowledged) >= MAX_UNACKNOWLEDGED:
+            self._unacknowledged.pop(next(iter(self._unacknowledged)))
+        self._unacknowledged[call] = step
         return verdict
+
+    def on_ack(self, call: IncomingInvite) -> None:
+        """Note that the caller's phone has taken its answer; if that was a 302, it calls the callee's phone now."""
+        if (step := self._unacknowledged.pop(call, None)) is not None:
+            step("ACK", {})
 
     async def _register(self, user: str, step: Step) -> RegisterVerdict:
         try:

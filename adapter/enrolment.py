@@ -156,9 +156,10 @@ class _Dialog:
         server = KeyBundle.decode(challenge.bundle)
         certificate = self._check_challenge(challenge, server)
         request = self._request(challenge, server)
-        writer.write(seal_register(request, self.user, server))
-        await writer.drain()
+        sealed = seal_register(request, self.user, server)
         self.trace("SECP2PSIP REGISTER", {"aor": self.aor, "thumbprint": self.user.public.thumbprint().hex()})
+        writer.write(sealed)
+        await writer.drain()
         line = await _read_line(reader)
         if decode_line(line).method == "ERROR":
             error = verify_error(line, server)

@@ -224,7 +224,7 @@ class _Attempt:
     async def _search(self, aor: str, sequence: int) -> None:
         self._step("NO ANSWER", {"asking": "every holder for a newer address"})
         try:
-            found: Found | None = await self._membership.directory.find(aor, min_sequence=sequence, full=True)
+            found: Found | None = await self._membership.directory.find(aor, min_sequence=sequence)
         except (LookupFailed, RingUnreachable):
             found = None
         self._machine.searched(found, self._clock())

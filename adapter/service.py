@@ -123,7 +123,7 @@ class AdapterService:
             users=self._config.users,
             address=lambda: self._endpoint.address,
         )
-        self._endpoint = SipEndpoint(accepts=is_own_address, handler=self._bridge)
+        self._endpoint = SipEndpoint(accepts=is_own_address, handler=self._bridge, on_ack=self._bridge.on_ack)
         self._started.append("endpoint")
         await self._endpoint.open(*self._config.sip)
         self._started.append("membership")
@@ -194,7 +194,7 @@ class AdapterService:
         self._emit({"event": "warning", "text": text, "hint": hint})
 
     def _emit(self, event: dict[str, Any]) -> None:
-        event = event | {"time": round(time.time(), 4)}
+        event = event | {"time": round(time.time(), 6)}
         for listener in self._listeners:
             listener(event)
         self._control.publish(event)

@@ -182,10 +182,10 @@ class Dialog:
             raise RemoteError("the line has no end") from None
 
     async def _say(self, line: bytes, step: str) -> None:
+        self._step(step)  # before the line leaves: traces of both sides are compared in their order
         self._writer.write(line)
         async with asyncio.timeout(self._at.step_timeout_s):
             await self._writer.drain()
-        self._step(step)
 
     def _registered_event(self, grant: Grant, holders: dict[int, Peer]) -> None:
         accepted = grant.accepted

@@ -66,7 +66,11 @@ class JsonLines:
     def show(self, event: Event) -> None:
         """Write one event."""
         if self._trace or event["event"] not in TRACE_ONLY:
-            stamped = {**event, "at_ms": round((time.monotonic() - self._start) * 1000, 1)}
+            stamped = {
+                **event,
+                "at_ms": round((time.monotonic() - self._start) * 1000, 1),
+                "time": round(time.time(), 6),
+            }
             print(json.dumps(stamped), file=self._out, flush=True)
 
     def watch(self, members: Members) -> None:
