@@ -35,8 +35,9 @@ class Answerer:
         self._user, self._auto_answer, self._duration_s, self._calls = user, auto_answer, duration_s, calls
         self._caller = self._request_uri = ""
         self._deadline: float | None = None
-        self.in_call = False
-        """Whether somebody rings or talks."""
+        self.idle = asyncio.Event()
+        """Set as long as nobody rings or talks."""
+        self.idle.set()
         self.watch: AdapterWatch | None = None
         """What the adapter told of callers."""
 
@@ -57,7 +58,7 @@ class Answerer:
             while self._calls is None or ended < self._calls:
                 event = await self._next()
                 await self._take(event)
-                ended += isinstance(event, events.Ended)
+                ended += isinstance(event, events.Ended) or (isinstance(event, events.ChildDied) and event.in_call)
         finally:
             keys.cancel()
             await asyncio.gather(keys, return_exceptions=True)
@@ -78,7 +79,7 @@ class Answerer:
             case events.Registered(status=200):
                 return  # a refresh, or the one that was told already
             case events.Incoming():
-                self.in_call = True
+                self.idle.clear()
                 self._caller, self._request_uri = caller_of(event), event.request_uri
                 told |= {"peer": self._caller} | self._proof()
             case events.Established():
@@ -86,14 +87,27 @@ class Answerer:
                     self._deadline = asyncio.get_running_loop().time() + self._duration_s
                 told |= {"peer": self._caller} | self._proof()
             case events.Ended():
-                self.in_call, self._deadline = False, None
+                self._over()
                 told |= {"peer": self._caller}
         self._screen.show(told)
         self._after(event)
         if isinstance(event, events.ChildDied):
-            self.in_call, self._deadline = False, None
+            self._over()
+            await self._revive()
+
+    def _over(self) -> None:
+        self._deadline = None
+        self.idle.set()
+
+    async def _revive(self) -> None:
+        """Start the phone's process anew; an adapter that is away now registers it when it comes back."""
+        try:
             await self._phone.restart()
-            self._rest()
+        except PhoneError as error:
+            if not self._phone.is_running:
+                raise
+            self._screen.show({"event": "warning", "text": str(error), "hint": ""})
+        self._rest()
 
     def _after(self, event: events.Event) -> None:
         """Set the moving line to what goes on now."""
@@ -117,9 +131,9 @@ class Answerer:
         while True:
             key = await self._keyboard.key()
             with contextlib.suppress(PhoneError):  # the call went away under the finger
-                if key in _ANSWER_KEYS and self.in_call:
+                if key in _ANSWER_KEYS and not self.idle.is_set():
                     await self._phone.answer()
-                elif key in _END_KEYS and self.in_call:
+                elif key in _END_KEYS and not self.idle.is_set():
                     await self._end()
 
     async def _end(self) -> None:

@@ -139,10 +139,9 @@ async def _why(error: PhoneError, link: Link, user: str, watch: AdapterWatch) ->
 
 
 def phone_event(event: events.Event) -> Event:
-    """Return what the softphone told as an event of the screen."""
+    """Return what the softphone told as an event of the screen; `at` is in seconds of CLOCK_MONOTONIC."""
     kind = "child-died" if isinstance(event, events.ChildDied) else kind_of(event)
-    fields = dataclasses.asdict(event)
-    return {"event": kind} | fields
+    return {"event": kind} | dataclasses.asdict(event)
 
 
 def caller_of(event: events.Incoming) -> str:

@@ -121,9 +121,13 @@ class _Listening:
                         raise  # the first time the user has to hear why; later the adapter may only be on its way up
                     await asyncio.sleep(RETURN_EVERY_S)
             if self._gone.is_set():
-                self._screen.show({"event": "adapter-gone", "in_call": answerer.in_call})
+                self._screen.show({"event": "adapter-gone", "in_call": not answerer.idle.is_set()})
             await self._link.close()
-            self._link = await self._find_adapter()
+            before, self._link = self._link.sip, await self._find_adapter()
+            if self._link.sip != before:
+                await answerer.idle.wait()  # the phone's process holds the call, and has to be another one now
+                await self._phone.close()
+                await self._start_phone()
             back = True
 
     async def _register(self, watch: AdapterWatch, answerer: Answerer, *, back: bool) -> None:
@@ -134,7 +138,7 @@ class _Listening:
             answerer.ready(self._link.sip)
 
     async def _find_adapter(self) -> Link:
-        """Return the adapter once it runs again and serves us where the phone expects it."""
+        """Return the adapter once it runs again."""
         while True:
             try:
                 link = await RunningAdapter.connect(self._state)
@@ -145,8 +149,4 @@ class _Listening:
                 await link.close()
                 hint = f"start it with --user {self._user} too"
                 raise Problem(f"the adapter came back and does not serve {self._user}", hint=hint)
-            if link.sip != self._link.sip:
-                hint = "give it a fixed one with --sip HOST:PORT, and listen again"
-                await link.close()
-                raise Problem("the adapter came back at another address", hint=hint)
             return link
