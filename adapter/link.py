@@ -6,11 +6,13 @@ ephemeral SIP port and leaves the ring when the command ends; a running one is l
 
 import asyncio
 import contextlib
+import errno
 import os
+import socket
 from collections.abc import AsyncIterator
 from typing import Any, Final, Protocol, Self
 
-from adapter.config import Address, Settings, parse_address, parse_user
+from adapter.config import Address, Settings, format_address, parse_address, parse_user
 from adapter.control_client import ControlClient, NoAdapter, Watch
 from adapter.problems import Problem
 from adapter.service import AdapterService, ServiceConfig
@@ -97,7 +99,10 @@ class OwnAdapter:
             queue.put_nowait(event)
 
         service = AdapterService(config, emit=emit)
-        await service.start()
+        try:
+            await service.start()
+        except OSError as error:
+            raise explain_bind(config, error) from error
         return cls(service, queue)
 
     async def ask(self, do: str, **fields: str) -> Event:
@@ -188,6 +193,30 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
         overlay_key=settings.overlay_key,
         code=settings.code,
     )
+
+
+def explain_bind(config: ServiceConfig, error: OSError) -> Exception:
+    """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
+    if error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
+        return error
+    option, address = ("--sip", config.sip) if not _can_bind(config.sip) else ("--ring", config.ring)
+    hint = f"choose another with {option} HOST:PORT"
+    if error.errno == errno.EADDRINUSE:
+        hint = f"another program has it: {hint}" + (", and type that into the phone" if option == "--sip" else "")
+    elif error.errno == errno.EADDRNOTAVAIL:
+        hint = f"it is no address of this machine: {hint}"
+    reason = (error.strerror or str(error)).lower()
+    return Problem(f"cannot listen on {format_address(address)}: {reason}", hint=hint, code="address_in_use")
+
+
+def _can_bind(address: Address) -> bool:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(address)
+        except OSError:
+            return False
+    return True
 
 
 def own_host(settings: Settings, state: StateDir, users: tuple[str, ...]) -> str:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from adapter.commands import options
 from adapter.config import DEFAULT_SIP_PORT, Settings
-from adapter.link import choose_user, require_a_way_in, service_config
-from adapter.problems import ExitCode, Problem
+from adapter.link import choose_user, explain_bind, require_a_way_in, service_config
+from adapter.problems import ExitCode
 from adapter.screen import Screen
 from adapter.service import AdapterService
 from adapter.state import StateDir
@@ -44,7 +44,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     try:
         await service.start()
     except OSError as error:
-        raise _taken(config.sip, error) from error
+        raise explain_bind(config, error) from error
     try:
         await service.closed()
     except asyncio.CancelledError:
@@ -55,11 +55,3 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         await service.stop()
     screen.show({"event": "stopped"})
     return ExitCode.OK
-
-
-def _taken(sip: tuple[str, int], error: OSError) -> Exception:
-    """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
-    host, port = sip
-    reason = (error.strerror or str(error)).lower()
-    hint = "another program has it: choose another with --sip HOST:PORT, and type that into the phone"
-    return Problem(f"cannot listen on {host}:{port}: {reason}", hint=hint, code="address_in_use")

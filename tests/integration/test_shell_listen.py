@@ -138,6 +138,23 @@ async def test_a_second_adapter_on_the_same_state_is_refused(ring: Cast):
     assert f"(pid {ring.adapters['alice'].process.pid})" in second.events[-1]["error"]
 
 
+async def test_an_adapter_remembers_its_users_and_its_ring_when_the_bootstrap_server_is_dead(ring: Cast):
+    assert ring.bootstrap is not None
+    await ring.bootstrap.kill()
+    await ring.adapters["bob"].stop()
+    again = await Program.start(
+        "bob again",
+        [command("secp2psip"), "adapter", "--sip", f"{HOST}:0", "--state", ring.state("bob"), "--json"],
+        folder=ring.folder,
+    )
+    ring.phones.append(again)
+    ready = await again.expect(is_event("ready"), within_s=20, what="ready")
+    assert ready["users"] == ["bob"]
+    assert ready["ring"].startswith(f"{HOST}:")
+    found = await ring.ask("alice", "lookup", "bob")
+    assert found["contact"] == ready["ring"]
+
+
 async def test_an_adapter_leaves_at_ctrl_c_with_exit_code_0(ring: Cast):
     adapter = ring.adapters["bob"]
     adapter.process.send_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ ISSUED_AT = 1_800_000_000
 EXPIRES_AT = ISSUED_AT + 30 * 86_400
 
 
-def enrol(aor: str, keys: Keys, *, k: int = 3, n: int = 7) -> Enrolment:
+def enrol(aor: str, keys: Keys, *, k: int = 3, n: int = 7, host: str = "192.0.2.1") -> Enrolment:
     overlay, dealing = PrivateBundle.generate(), SigningKey.generate()
     return Enrolment(
         generation=1,
@@ -34,5 +34,5 @@ def enrol(aor: str, keys: Keys, *, k: int = 3, n: int = 7) -> Enrolment:
             issued_at=ISSUED_AT,
             expires_at=EXPIRES_AT,
         ),
-        nodes=tuple(Peer(id=RingId(number), host="192.0.2.1", port=4000 + number) for number in range(1, 9)),
+        nodes=tuple(Peer(id=RingId(number), host=host, port=4000 + number) for number in range(1, 9)),
     )

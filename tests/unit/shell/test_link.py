@@ -1,11 +1,14 @@
 """Who acts, from which address, and whether there is a way onto the ring at all."""
 
+import errno
+import socket
+
 import pytest
 
 from adapter.config import Settings
 from adapter.control_client import NoAdapter
 from adapter.keystore import load_or_create
-from adapter.link import RunningAdapter, choose_user, own_host, require_a_way_in, service_config
+from adapter.link import RunningAdapter, choose_user, explain_bind, own_host, require_a_way_in, service_config
 from adapter.problems import Problem
 from adapter.state import StateDir
 
@@ -75,6 +78,30 @@ def test_the_address_of_the_command_line_is_taken(tmp_path, state):
     config = service_config(settings, ("alice",), sip_port=0)
     assert (config.sip, config.ring) == (("127.0.0.2", 5070), ("127.0.0.3", 4000))
     assert own_host(settings, state, ("alice",)) == "127.0.0.2"
+
+
+def test_without_a_bootstrap_server_the_remembered_nodes_show_the_way(settings, state):
+    with state:
+        enrolment = enrol("alice", load_or_create(state.path, "alice"), host="127.0.0.1")
+        state.save_enrolment("alice", enrolment)
+    assert own_host(settings, state, ("alice",)) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("option", ["sip", "ring"])
+def test_a_taken_port_is_named_with_its_option(tmp_path, option):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        taken = other.getsockname()
+        addresses = {"sip": ("127.0.0.1", 0), "ring": ("127.0.0.1", 0)} | {option: taken}
+        config = service_config(Settings(state_dir=tmp_path, **addresses), ("alice",), sip_port=0)
+        error = explain_bind(config, OSError(errno.EADDRINUSE, "Address already in use"))
+    assert str(error) == f"cannot listen on 127.0.0.1:{taken[1]}: address already in use"
+    assert f"--{option} HOST:PORT" in error.hint
+
+
+def test_another_os_error_is_left_as_it_is(settings):
+    error = OSError(errno.ENOSPC, "No space left on device")
+    assert explain_bind(service_config(settings, ("alice",), sip_port=0), error) is error
 
 
 async def test_no_running_adapter_is_said_so(state):
