@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -61,6 +62,8 @@ class Agent:
             self._writer.close()
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading  # a bug in a command ends the process like any other: traceback and exit code 1
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -101,6 +104,7 @@ def main() -> None:
     """Run the child on the socket that the parent passed."""
     parser = argparse.ArgumentParser(prog="adapter.softphone.agent", description="the softphone's child process")
     parser.add_argument("--fd", type=int, required=True, help="the connected socket to the parent")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an abort shall not write calls and keys to disk
     channel = socket.socket(fileno=parser.parse_args().fd)
     channel.setblocking(False)  # noqa: FBT003  the socket module takes no keyword
     quiet = os.open(os.devnull, os.O_WRONLY)

@@ -28,6 +28,8 @@ BYE_GRACE_S: Final = 2.0
 """How long a call that we hung up may take to say that it is over, before it is destroyed anyway."""
 TRYING: Final = 100
 OK: Final = 200
+REQUEST_TIMEOUT: Final = 408
+UNAVAILABLE: Final = 480
 REQUEST_TERMINATED: Final = 487
 UNREACHABLE_CODES: Final = frozenset({408, 502, 503, 504})
 
@@ -92,8 +94,13 @@ class LiveCall(pj.Call):
         self.makeCall(target.uri, _parameters())
 
     def respond(self, status: int) -> None:
-        """Answer the INVITE that we got with 180, 200 or a refusal; raises pj.Error where it is gone."""
+        """Answer the INVITE that we got with 180 or 200; raises pj.Error where it is gone."""
         self.answer(_parameters(status))
+
+    def waits_for_answer(self) -> bool:
+        """Tell whether somebody calls us and may still be answered."""
+        settled = self._established_at is not None or self._doom is not None or self._disconnected is not None
+        return not (self._outgoing or settled)
 
     def remote_uri(self) -> str:
         """Give the URI of the other side as PJSIP prints it."""
@@ -118,7 +125,7 @@ class LiveCall(pj.Call):
         if self._sound is not None:
             self._listen(self._sound, now)
         elif self._patience is not None and (lost := self._patience.run_out(now)) is not None:
-            self.doom(*lost)
+            self.doom(*lost, 0 if self._outgoing else UNAVAILABLE)
         if self._doom is not None:
             self._hung_up_at = now
             try:
@@ -139,7 +146,7 @@ class LiveCall(pj.Call):
         if established:
             status = OK
         elif self._doom is not None:
-            status = 408 if cause == "unreachable" else REQUEST_TERMINATED
+            status = self._refusal or (REQUEST_TIMEOUT if cause == "unreachable" else REQUEST_TERMINATED)
         return events.Ended(
             at=now,
             status=status,

