@@ -17,6 +17,7 @@ from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
 from overlay.ring.crawl import ALPHA, FlowSpider
 from overlay.ring.ids import Peer, RingId, id_to_bytes, shift
 from overlay.ring.protocol import HardProtocol
+from overlay.ring.retransmission import PATIENT
 from overlay.ring.routing import BUCKET_CONTACTS
 from overlay.ring.successors import SuccessorWalk
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_SEEDS: Final = 32
 """Nodes that are tried for a join, all at once."""
+SEED_TRIES: Final = 2
+"""There may be one seed only, and a lost datagram or four must not keep a node out."""
 
 
 class ChordServer(Server):
@@ -115,8 +118,11 @@ class ChordServer(Server):
 
     async def bootstrap_node(self, addr: tuple[str, int]) -> Peer | None:  # type: ignore[override]
         """Say hello to whoever is at an address; return who proved to be there."""
-        answered, _ = await self.rpc.request(addr, None, "ping", self.node.id)
-        return self.rpc.sessions.peer_at(addr) if answered else None
+        for _ in range(SEED_TRIES):
+            answered, _ = await self.rpc.request(addr, None, "ping", self.node.id, patience=PATIENT)
+            if answered:
+                return self.rpc.sessions.peer_at(addr)
+        return None
 
     def refresh_table(self, interval: float = 0) -> None:
         """Do nothing: stabilisation refreshes, in a task that somebody keeps."""

@@ -6,19 +6,23 @@ bytes mutes it, 25 of those split its table without end. Nothing of an answer ge
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kademlia.node import Node
 
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, RingId, id_to_bytes
-from overlay.ring.rpc import packed_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_CONTACTS: Final = 20
 """Contacts in one answer, Kademlia's K [Maymounkov & Mazieres 2002 §2.3]."""
+CONTACT_OVERHEAD_BYTES: Final = 28
+"""A packed contact beyond its host's characters: an array of three, 22 bytes of id, 2 before the host, 3 of port."""
+MAX_KNOWN_CONTACTS: Final = 4096
+"""Contacts remembered as sound: the same ones are named again and again."""
 MAX_CONTACT_BYTES: Final = 1100
 """Bytes that the contacts of one answer take: twenty of IPv4, sixteen of the longest IPv6."""
 
@@ -45,11 +49,10 @@ def encode_contacts(nodes: Iterable[Node]) -> list[list[Any]]:
     contacts: list[list[Any]] = []
     room = MAX_CONTACT_BYTES
     for node in nodes:
-        contact = [node.id, node.ip, node.port]
-        room -= packed_size(contact)
+        room -= CONTACT_OVERHEAD_BYTES + len(node.ip or "")
         if room < 0 or len(contacts) == MAX_CONTACTS:
             break
-        contacts.append(contact)
+        contacts.append([node.id, node.ip, node.port])
     return contacts
 
 
@@ -63,9 +66,22 @@ def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
         raise RemoteError("contacts are no list, or too many")
     contacts: dict[RingId, Peer] = {}
     for item in value:
-        contact = Peer.decode(item)
+        contact = _contact(item)
         if contact.id in contacts:
             raise RemoteError("contact named twice")
         if contact.id != me.id and contact.address != me.address and (":" in contact.host) == (":" in me.host):
             contacts[contact.id] = contact
     return tuple(contacts.values())
+
+
+def _contact(item: Any) -> Peer:
+    """Read one contact, by heart where it was read before."""
+    if isinstance(item, list) and tuple(map(type, item)) == (bytes, str, int):
+        return _known_contact(*item)
+    return Peer.decode(item)
+
+
+@lru_cache(maxsize=MAX_KNOWN_CONTACTS)
+def _known_contact(node_id: bytes, host: str, port: int) -> Peer:
+    """Read a contact whose fields have the right types: equal ones are then the same (True would equal 1)."""
+    return Peer.decode((node_id, host, port))

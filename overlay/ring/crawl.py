@@ -100,26 +100,27 @@ class FlowSpider(SpiderCrawl):
                 return
             if self._stages[peer.id] is _Stage.NEW:
                 room -= 1
-                self._stages[peer.id] = _Stage.ASKED
                 self._requests += 1
-                self.protocol.spawn(self._ask(peer), name="ring look-up")
+                self._ask(peer)
 
-    async def _ask(self, peer: Peer) -> None:
-        """Ask one node; whatever happens, the look-up goes on."""
-        contacts: tuple[Peer, ...] = ()
-        stage = _Stage.FAILED
-        try:
-            answered, contacts = await self.protocol.call_find_node(
-                node_of(peer), self.node, on_late=lambda: self._late(peer)
-            )
-            if answered:
-                stage = _Stage.ANSWERED
-        finally:
-            if stage is _Stage.FAILED and self._stages[peer.id] is _Stage.ASKED:
-                self._silent += 1
-            self._stages[peer.id] = stage
-            self._learn(contacts)
-            self._progress.set()
+    def _ask(self, peer: Peer) -> None:
+        """Ask one node; whatever becomes of that, the look-up goes on."""
+        call = self.protocol.call_find_node(node_of(peer), self.node, on_late=lambda: self._late(peer))
+        task = self.protocol.spawn(call, name="ring look-up")
+        if task is None:
+            self._stages[peer.id] = _Stage.FAILED
+            return
+        self._stages[peer.id] = _Stage.ASKED
+        # not in the task itself: one that is cancelled before it ran for the first time never runs
+        task.add_done_callback(lambda done: self._done(peer, done))
+
+    def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
+        answered, contacts = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
+        if not answered and self._stages[peer.id] is _Stage.ASKED:
+            self._silent += 1
+        self._stages[peer.id] = _Stage.ANSWERED if answered else _Stage.FAILED
+        self._learn(contacts)
+        self._progress.set()
 
     def _late(self, peer: Peer) -> None:
         if self._stages[peer.id] is _Stage.ASKED:

@@ -9,7 +9,7 @@ A12, A17, A22].
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from kademlia.protocol import KademliaProtocol
 
@@ -23,6 +23,7 @@ from overlay.ring.rpc import Answer, Request
 from overlay.ring.tasks import Tasks
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine, Mapping
 
     from kademlia.node import Node
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from overlay.ring.sessions import Sessions
 
 MAX_LOST: Final = 64
+
+T = TypeVar("T")
 
 
 class HardProtocol(HardRpc, KademliaProtocol):
@@ -158,9 +161,9 @@ class HardProtocol(HardRpc, KademliaProtocol):
         """Refuse: what is stored on the ring comes from its holder directly."""
         raise LocalError("values without a signature are not fetched")
 
-    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
-        """Run something beside everything else until it is done or the node closes."""
-        self.tasks.spawn(work, name=name)
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T] | None:
+        """Run something beside everything else until it is done or the node closes; None once it has closed."""
+        return self.tasks.spawn(work, name=name)
 
     # --- being asked -------------------------------------------------------------------------------------------------
 

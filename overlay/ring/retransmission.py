@@ -12,7 +12,7 @@ from typing import Final
 
 from overlay.errors import LocalError
 
-INITIAL_RTO_S: Final = 0.25
+INITIAL_RTO_S: Final = 0.15
 """Before anything was measured [RFC 6298 §2.1 says one second, for the whole Internet]."""
 MIN_RTO_S: Final = 0.1
 """Above the stalls of an event loop that commits to a disk."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from overlay.ring.contacts import node_of
+from overlay.ring.contacts import MAX_CONTACTS, node_of
 from overlay.ring.ids import RING_BITS, RingId
+from overlay.ring.routing import BUCKET_CONTACTS
 
 if TYPE_CHECKING:
     import random
@@ -42,6 +43,7 @@ class Stabilisation:
         self._after_round = after_round
         self._wake = asyncio.Event()
         self._has_changed = False
+        self._toured_at = asyncio.get_running_loop().time()
         self.rounds = 0
 
     def notice(self) -> None:
@@ -58,8 +60,8 @@ class Stabilisation:
     async def round(self) -> None:
         """Do one round."""
         self.rounds += 1
-        changed, self._has_changed = self._has_changed, False
-        server = self._server
+        self._has_changed = False
+        loop, server = asyncio.get_running_loop(), self._server
         await self._ping(server.rpc.suspects())
         if not server.rpc.contacts():
             await self._ping([*server.rpc.lost, *server.rpc.suspects()])
@@ -67,12 +69,19 @@ class Stabilisation:
             # somebody who comes back after a cut of the network knows the other half of the ring
             await self._ping([self._rng.choice(list(server.rpc.lost))])
         await server.nearest(server.me.id)
-        if changed:
-            await server.census()
-        else:
-            await server.nearest(RingId(self._rng.getrandbits(RING_BITS)))
+        if loop.time() - self._toured_at >= QUIET_PAUSE_S:
+            self._toured_at = loop.time()
+            await self._tour()
         server.rpc.sweep()
         await self._after_round()
+
+    async def _tour(self) -> None:
+        """Look beyond the neighbourhood: at everybody where they are few enough to be known, else at some place."""
+        known = len(self._server.rpc.router)
+        if MAX_CONTACTS <= known <= BUCKET_CONTACTS:
+            await self._server.census()
+        elif known > BUCKET_CONTACTS:
+            await self._server.nearest(RingId(self._rng.getrandbits(RING_BITS)))
 
     async def _ping(self, peers: list[Peer]) -> None:
         pings = (self._server.rpc.call_ping(node_of(peer)) for peer in peers[-MAX_PINGS:])
