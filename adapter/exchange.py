@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.calls.answering import Answering
+from adapter.calls.contacts import token_digest
 from adapter.calls.door import LocalUser
 from adapter.calls.events import (
     Announced,
@@ -26,6 +27,7 @@ from adapter.calls.events import (
     SendLine,
 )
 from adapter.calls.inviting import Inviting
+from adapter.calls.receipt import proof_of
 from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameUnknown
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
@@ -145,20 +147,23 @@ class Exchange:
             thumbprint=self._users[aor].public.thumbprint(),
         )
 
-    def _answer(self) -> None:
-        """Do what the answering machine wants, and arm its timer."""
+    def _answer(self, step: Step | None = None, found: Found | None = None) -> None:
+        """Do what the answering machine wants, and arm its timer.
+
+        `step` goes on with the trace of the INVITE that was just looked at, `found` is what its lookup brought.
+        """
         while (event := self._answering.next_event()) is not None:
             match event:
                 case SendLine(peer=peer, line=line):
                     self._tasks.spawn(self._deliver(peer, line), name="deliver")
                 case LookUp():
                     self._tasks.spawn(self._look_up(event), name="look up")
-                case Announced(caller=caller, callee=callee):
-                    self._steps.begin("answer")("SECP2PSIP REDIRECT", {"caller": caller, "callee": callee})
+                case Announced():
+                    (step or self._steps.begin("answer"))("SECP2PSIP REDIRECT", _announcement(event, found))
                 case Refused(code=code, why=why, caller=caller, callee=callee, source=source):
                     self.counters[f"refused: {code}"] += 1
                     detail = {"caller": caller, "callee": callee, "code": code, "why": why, "from": str(source)}
-                    self._steps.begin("answer")("SECP2PSIP ERROR", detail)
+                    (step or self._steps.begin("answer"))("SECP2PSIP ERROR", detail)
         self._timer = _rearm(self._timer, self._answering, self._clock, self._answer)
 
     async def _deliver(self, peer: Peer, line: bytes) -> None:
@@ -171,9 +176,10 @@ class Exchange:
         result = await _find(self._membership, wanted, _pieces_trace(step))
         if isinstance(result, Failure):
             self._answering.lookup_failed(wanted.ticket, result, self._clock())
+            self._answer(step)
         else:
             self._answering.looked_up(wanted.ticket, result, self._clock())
-        self._answer()
+            self._answer(step, result)
 
 
 class _Attempt:
@@ -250,6 +256,17 @@ async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found |
         if not isinstance(error, RingUnreachable):
             _log.warning("looking %s up failed: %s", wanted.aor, error)
         return Failure.UNREACHABLE
+
+
+def _announcement(event: Announced, found: Found | None) -> dict[str, Any]:
+    """Return what a phone of this device needs to know the call again, and what the caller's key rests on."""
+    detail = {
+        "caller": event.caller,
+        "callee": event.callee,
+        "token_digest": token_digest(event.token),
+        "expires_at": round(event.expires_at, 1),
+    }
+    return detail | ({} if found is None else proof_of(found))
 
 
 def _pieces_trace(step: Step) -> Trace:

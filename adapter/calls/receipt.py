@@ -21,13 +21,8 @@ def receipt_of_lookup(found: Found) -> dict[str, Any]:
     """Return who gave which piece, who lied, and what the key rests on."""
     return {
         "callee": found.aor,
-        "generation": found.generation,
-        "thumbprint": found.thumbprint.hex(),
-        "basis": found.basis,
-        "support": found.support,
-        "attackers_needed": found.attackers_needed,
+        **proof_of(found),
         "asked_everyone": found.asked_everyone,
-        "nodes_known": found.ring_size_known,
         "nodes_asked": len(found.asked),
         "nodes_silent": [_node(peer) for peer in found.silent],
         "hops": found.waves,
@@ -39,6 +34,18 @@ def receipt_of_lookup(found: Found) -> dict[str, Any]:
         "liars": [{"node": name_of(liar.node), "piece": liar.index, "why": liar.why} for liar in found.liars],
         "conflicts": list(found.conflicts),
         "lookup_ms": found.took_ms,
+    }
+
+
+def proof_of(found: Found) -> dict[str, Any]:
+    """Return what a key rests on, in short."""
+    return {
+        "generation": found.generation,
+        "thumbprint": found.thumbprint.hex(),
+        "basis": found.basis,
+        "support": found.support,
+        "attackers_needed": found.attackers_needed,
+        "nodes_known": found.ring_size_known,
     }
 
 

@@ -7,11 +7,12 @@ may go away in the middle of a call: that is said, and the call goes on [paper Â
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
-from adapter.calls.contacts import TOKEN_PARAMETER
+from adapter.calls.contacts import digest_in
 from adapter.config import format_address
 from adapter.link import Link
 from adapter.problems import Problem
@@ -79,12 +80,9 @@ class AdapterWatch:
 
         `verified` only when the INVITE carries the token that the caller was given: nobody else can use the moment.
         """
-        answer = self._announced.get(caller)
-        if answer is None:
-            return {"verified": False, "announced": False}
-        token = answer.get("token")
-        matches = bool(token) and f";{TOKEN_PARAMETER}={token}" in request_uri
-        return {"verified": matches, "announced": matches or not token} | _proof_in(answer)
+        answer = self._announced.get(digest_in(request_uri), {})
+        announced = answer.get("caller") == caller and float(answer.get("expires_at", 0.0)) > time.time()
+        return {"verified": announced, "announced": announced} | (_proof_in(answer) if announced else {})
 
     async def _follow(self) -> None:
         async for event in self._link.events():
@@ -104,11 +102,11 @@ class AdapterWatch:
                 "event": "step",
                 "flow": "answer",
                 "step": "SECP2PSIP REDIRECT",
-                "detail": {"caller": caller} as detail,
+                "detail": {"token_digest": digest} as detail,
             }:
                 if len(self._announced) >= MAX_ANSWERS:
                     self._announced.pop(next(iter(self._announced)))
-                self._announced[str(caller)] = detail
+                self._announced[str(digest)] = detail
 
 
 async def register(

@@ -92,3 +92,6 @@ async def test_call_runs_in_the_order_of_the_paper(ring: Cast):
     assert redirected["at"] <= incoming["at"] <= established["at"]
     assert established["status"] == 200
     assert incoming["request_uri"] == redirected["contact"]
+    # and bob's phone knows the call again that his adapter announced
+    heard = next(event for event in bob.events if event["event"] == "established")
+    assert (heard["verified"], heard["announced"]) == (True, True)
