@@ -1,23 +1,19 @@
-"""The built-in phone as the rest of the adapter sees it: a supervised child process and a queue of events.
+"""The built-in phone as the rest of the adapter sees it: commands to a supervised child, and a queue of events.
 
-I/O: a child process, JSON lines over a socketpair with it. PJSIP runs in the child (agent.py) and may die there at any
-time: ChildDied comes then, and `restart` brings the phone back. The child never outlives us: the end of the socketpair
-makes it hang up and exit, and `close` ends it by its process id where it does not.
+I/O: through child.py. PJSIP runs in the child (agent.py) and may die there at any time: ChildDied comes then, and
+`restart` brings the phone back.
 """
 
 import asyncio
-import contextlib
-import signal
-import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, Self
 
 from adapter.softphone import commands, events
-from adapter.softphone.message import MAX_LINE_BYTES, clip
-from adapter.softphone.protocol import decode_event, encode_line, kind_of
+from adapter.softphone.child import Child
+from adapter.softphone.message import clip
+from adapter.softphone.protocol import kind_of
 from overlay.errors import LocalError, RemoteError
 
 MAX_EVENTS: Final = 1000
@@ -26,10 +22,6 @@ REPLY_S: Final = 10.0
 """How long the child may take to answer a command; a registration has its own limit."""
 REGISTER_S: Final = 40.0
 """A little more than the 32 s after which PJSIP itself reports 408."""
-EXIT_S: Final = 3.0
-"""How long the child may take to hang up and exit before it is killed."""
-MAX_STDERR_CHARS: Final = 2000
-"""The tail of the child's stderr that is kept for the reason of its death."""
 CALLS_BEFORE_RESTART: Final = 100
 """PJSIP grows 25 to 50 KB a call; an idle child with that many behind it is replaced before the next one."""
 
@@ -52,8 +44,7 @@ class Softphone:
         self.address = ""
         """`host:port` of the phone's SIP socket, once started."""
         self._plan: commands.Open | None = None
-        self._process: asyncio.subprocess.Process | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._child: Child | None = None
         self._watching: asyncio.Task[None] | None = None
         self._replies: dict[str, asyncio.Future[events.Event]] = {}
         self._closing = False
@@ -128,31 +119,24 @@ class Softphone:
     async def close(self) -> None:
         """Hang up, unregister and end the child; may be called at any time, and again."""
         self._closing = True
-        process, watching = self._process, self._watching
-        if process is None:
+        child, watching = self._child, self._watching
+        if child is None or watching is None:
             return
-        if self._writer is not None and not self._writer.is_closing():
-            with contextlib.suppress(OSError):
-                self._writer.write(encode_line(commands.Close()))
         try:
-            if watching is not None:
-                await asyncio.wait({watching}, timeout=EXIT_S)
+            await child.end()
         finally:
-            if process.returncode is None:
-                process.kill()
-            if watching is not None:
-                await watching
-            self._process = self._watching = self._writer = None
+            await watching
+            self._child = self._watching = None
 
     @property
     def is_running(self) -> bool:
         """The child lives."""
-        return self._process is not None and self._process.returncode is None
+        return self._child is not None and self._child.is_running
 
     @property
     def pid(self) -> int | None:
         """Process id of the child, or None."""
-        return self._process.pid if self._process is not None else None
+        return self._child.pid if self._child is not None else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,34 +164,14 @@ class Softphone:
     # ------------------------------------------------------------------ the child
 
     async def _spawn(self, plan: commands.Open) -> None:
-        if self._process is not None:
-            if self.is_running:
-                raise LocalError("the phone is started already")
-            await self.close()
+        if self.is_running:
+            raise LocalError("the phone is started already")
+        await self.close()
         self._plan = plan
         self._closing = self._registered = self._in_call = False
         self._calls = 0
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-P",  # nothing of the working directory is imported
-                    "-m",
-                    "adapter.softphone.agent",
-                    "--fd",
-                    str(theirs.fileno()),
-                    pass_fds=(theirs.fileno(),),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.PIPE,
-                    start_new_session=True,  # Ctrl-C is for us; we hang up in order
-                )
-            except BaseException:
-                ours.close()
-                raise
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE_BYTES)
-        self._watching = asyncio.create_task(self._watch(self._process, reader, self._writer))
+        self._child = await Child.spawn(self._take)
+        self._watching = asyncio.create_task(self._watch(self._child))
         try:
             opened = await self._ask(plan)
         except BaseException:
@@ -219,14 +183,14 @@ class Softphone:
     async def _ask(self, command: commands.Command, *, within_s: float = REPLY_S) -> events.Event:
         """Send a command and wait for the event that answers it; PhoneError where that is Failed or never comes."""
         about = kind_of(command)
-        if self._writer is None or not self.is_running:
+        if self._child is None or not self._child.is_running:
             raise PhoneError("the phone's process is not running")
         if about in self._replies:
             raise LocalError(f"the phone is already asked to {about}")
         reply: asyncio.Future[events.Event] = asyncio.get_running_loop().create_future()
         self._replies[about] = reply
         try:
-            self._writer.write(encode_line(command))
+            self._child.send(command)
             answer = await asyncio.wait_for(reply, within_s)
         except TimeoutError:
             raise PhoneError(f"the phone's process does not answer to {about}") from None
@@ -236,24 +200,9 @@ class Softphone:
             raise PhoneError(f"the phone cannot {about}: {answer.reason}")
         return answer
 
-    async def _watch(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Take the child's events until its end, and tell of that end where nobody asked for it."""
-        tail = asyncio.create_task(_tail(process.stderr))
-        flaw = ""
-        try:
-            while line := await reader.readline():
-                self._take(decode_event(line))
-        except (OSError, ValueError, RemoteError, asyncio.QueueFull) as broken:  # ValueError: a line over the limit
-            flaw = f"its channel is broken ({broken!r})"
-            process.kill()
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-        code = await process.wait()
-        last_words = await tail
-        reason = flaw or _cause_of_death(code, last_words)
+    async def _watch(self, child: Child) -> None:
+        """Wait for the child's end, and tell of it where nobody asked for it."""
+        reason = await child.gone
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(PhoneError(f"the phone's process is gone: {reason}"))
@@ -287,26 +236,6 @@ class Softphone:
             reply.set_result(event)
         if about == "call" and isinstance(event, events.Done):
             self._in_call = True
-
-
-async def _tail(stream: asyncio.StreamReader | None) -> str:
-    """Read the child's stderr to its end and keep the last of it."""
-    kept = ""
-    while stream is not None and (some := await stream.read(MAX_STDERR_CHARS)):
-        kept = (kept + some.decode(errors="replace"))[-MAX_STDERR_CHARS:]
-    return kept
-
-
-def _cause_of_death(code: int, last_words: str) -> str:
-    said = last_words.strip().splitlines()
-    last = f": {said[-1].strip()}" if said else ""
-    if code >= 0:
-        return f"the phone's process exited with code {code}{last}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"the phone's process was ended by {name}{last}"
 
 
 def _readable(path: Path | None) -> str:
