@@ -1,4 +1,4 @@
-"""Answers given lately, so that a retransmitted request is answered again and its handler runs once.  I/O: none.
+"""Answers to requests: a handler runs once, a repeated request gets the answer of the first.  I/O: its handlers'.
 
 A request is the same when the same node sends the same message id. What one peer fills never pushes out another's, and
 all of them together stay bounded.
@@ -6,11 +6,19 @@ all of them together stay bounded.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Final
+import logging
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Any, Final
+
+from overlay.errors import RemoteError
+from overlay.ring.rpc import Answer, Request, encode_answer
 
 if TYPE_CHECKING:
-    from overlay.ring.ids import RingId
+    from collections.abc import Callable, Mapping
+
+    from overlay.ring.ids import Peer, RingId
+
+log = logging.getLogger(__name__)
 
 ANSWER_LIFETIME_S: Final = 4.0
 """Several times longer than anybody retransmits."""
@@ -55,3 +63,39 @@ class AnswerCache:
                 answers.popitem(last=False)
             if not answers:
                 del self._peers[peer]
+
+
+class Answering:
+    """Runs the handler of each request, once, and encodes what it says."""
+
+    def __init__(self, handlers: Mapping[str, Callable[..., Any]], counters: Counter[str]) -> None:
+        """Take handler(peer, *arguments) for each method that is served, and where to count."""
+        self._handlers = handlers
+        self._counters = counters
+        self._cache = AnswerCache()
+
+    def answer(self, peer: Peer, request: Request, now: float) -> bytes | None:
+        """Return the encoded answer, None where there is none: the handler failed, which is logged.
+
+        RemoteError when the request is unsound.
+        """
+        encoded = self._cache.get(peer.id, request.message_id, now)
+        if encoded is not None:
+            self._counters["answered again"] += 1
+            return encoded
+        try:
+            value = self._handlers[request.method](peer, *request.arguments)
+            encoded = encode_answer(Answer(message_id=request.message_id, value=value))
+        except RemoteError:
+            raise
+        except Exception:  # a fault of ours must cost this one answer, not the node
+            log.exception("cannot answer %s of %s", request.method, peer)
+            self._counters["handler failed"] += 1
+            return None
+        self._cache.put(peer.id, request.message_id, encoded, now)
+        self._counters[f"served {request.method}"] += 1
+        return encoded
+
+    def sweep(self, now: float) -> None:
+        """Forget answers that nobody will ask for again."""
+        self._cache.sweep(now)

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from rpcudp.protocol import RPCProtocol
 
 from overlay.errors import RemoteError
-from overlay.ring.answers import AnswerCache
+from overlay.ring.alarm import Alarm
+from overlay.ring.answers import Answering
 from overlay.ring.calls import Call, Calls, Verdict
 from overlay.ring.liveness import Liveness
 from overlay.ring.retransmission import QUICK, Patience
-from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_answer, encode_request
+from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_request
 from overlay.ring.session_events import Established, Event, Received
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 
 MAX_WRITE_BUFFER_BYTES: Final = 1 << 20
 """Datagrams that the socket does not take are dropped beyond this: they would be too old when it does."""
-MAX_LAG_S: Final = 0.05
-"""A timer that fires later than this lets the socket be read first: the answers may be waiting there."""
 
 Outcome = tuple[bool, Any]
 """(True, what the peer said) or (False, None), as the library has it."""
@@ -64,11 +63,10 @@ class HardRpc(RPCProtocol):
         """What came in and what went wrong, how often."""
         self._clock = clock
         self._random_bytes = random_bytes
-        self._handlers = handlers
         self._loop = asyncio.get_running_loop()
         self._calls = Calls()
-        self._answers = AnswerCache()
-        self._timer: asyncio.TimerHandle | None = None
+        self._answering = Answering(handlers, self.counters)
+        self._alarm = Alarm(self._on_alarm)
         self._pump_handle: asyncio.Handle | None = None
         self._closed = asyncio.Event()
 
@@ -115,9 +113,9 @@ class HardRpc(RPCProtocol):
 
     async def close(self) -> None:
         """Close the socket and end every request as unanswered. May be called twice."""
-        for handle in (self._timer, self._pump_handle):
-            if handle is not None:
-                handle.cancel()
+        self._alarm.stop()
+        if self._pump_handle is not None:
+            self._pump_handle.cancel()
         if self.transport is not None:
             self.transport.close()
             await self._closed.wait()
@@ -127,7 +125,7 @@ class HardRpc(RPCProtocol):
 
     def sweep(self) -> None:
         """Forget answers that nobody will ask for again."""
-        self._answers.sweep(self._loop.time())
+        self._answering.sweep(self._loop.time())
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
@@ -153,7 +151,7 @@ class HardRpc(RPCProtocol):
             self._on_event(event)
         for data, address in self.sessions.datagrams_to_send():
             self._transmit(data, address)
-        self._arm()
+        self._set_alarm()
 
     def _pump_soon(self) -> None:
         """Pump at the end of this event-loop turn, once for all that is asked in it."""
@@ -199,24 +197,10 @@ class HardRpc(RPCProtocol):
         self._settle(msg_id, (True, data))
 
     def _serve(self, peer: Peer, request: Request) -> None:
-        """Answer a request; a retransmitted one as before, without its handler."""
-        now = self._loop.time()
-        encoded = self._answers.get(peer.id, request.message_id, now)
-        if encoded is None:
-            try:
-                value = self._handlers[request.method](peer, *request.arguments)
-                encoded = encode_answer(Answer(message_id=request.message_id, value=value))
-            except RemoteError:
-                raise
-            except Exception:  # a fault of ours must cost this one answer, not the node
-                log.exception("cannot answer %s of %s", request.method, peer)
-                self.counters["handler failed"] += 1
-                return
-            self._answers.put(peer.id, request.message_id, encoded, now)
-            self.counters[f"served {request.method}"] += 1
-        else:
-            self.counters["answered again"] += 1
-        self.sessions.send(peer.address, peer.id, encoded, self._clock())
+        """Answer a request, as before if it comes again."""
+        encoded = self._answering.answer(peer, request, self._loop.time())
+        if encoded is not None:
+            self.sessions.send(peer.address, peer.id, encoded, self._clock())
 
     # --- what goes out and what is due -------------------------------------------------------------------------------
 
@@ -230,50 +214,35 @@ class HardRpc(RPCProtocol):
             return
         self.transport.sendto(data, address)
 
-    def _arm(self) -> None:
-        """Let the timer fire at the next deadline; one that fires too early just looks again."""
+    def _set_alarm(self) -> None:
+        """Let the alarm ring at the next deadline of sessions or calls."""
         now = self._loop.time()
-        session_at = self.sessions.next_deadline()
-        call_at = self._calls.next_deadline()
-        if session_at is None and call_at is None:
-            return
-        # sessions keep wall time, which may be put forward or back; calls keep the loop's time
-        waits = [now + max(0.0, session_at - self._clock())] if session_at is not None else []
-        due = min([*waits, call_at] if call_at is not None else waits)
-        if self._timer is not None and self._timer.when() <= due:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        if self.transport is not None and not self.transport.is_closing():
-            self._timer = self._loop.call_at(due, self._on_timer, due)
+        dues = [due for due in (self._calls.next_deadline(),) if due is not None]
+        session_due = self.sessions.next_deadline()
+        if session_due is not None:
+            # sessions keep wall time, which may be put forward or back; calls keep the loop's
+            dues.append(now + max(0.0, session_due - self._clock()))
+        if dues and not self.is_closed:
+            self._alarm.set(min(dues))
 
-    def _on_timer(self, due: float) -> None:
-        now = self._loop.time()
-        self._timer = None
-        if now - due > MAX_LAG_S:
-            self._timer = self._loop.call_at(now + MAX_LAG_S, self._on_timer, now + MAX_LAG_S)
-            return
+    def _on_alarm(self) -> None:
         self.sessions.handle_timer(self._clock())
-        for verdict, call in self._calls.handle_timer(now):
+        for verdict, call in self._calls.handle_timer(self._loop.time()):
             if verdict is Verdict.OVER:
                 self._give_up(call)
             elif verdict is Verdict.AGAIN:
                 self.counters["sent again"] += 1
                 self.sessions.send(call.address, call.expected, call.payload, self._clock())
             else:
-                self._late(call)
+                _, on_late = self._outstanding.get(call.message_id, (None, None))
+                if on_late is not None:
+                    on_late()
         self._pump()
-
-    def _late(self, call: Call) -> None:
-        _, on_late = self._outstanding.get(call.message_id, (None, None))
-        if on_late is not None:
-            on_late()
 
     def _give_up(self, call: Call) -> None:
         """End a request that nobody answered."""
         self.counters["silent"] += 1
-        if call.expected is not None:
-            self._missed(call)
+        self._missed(call)
         self._settle(call.message_id, (False, None))
 
     def _missed(self, call: Call) -> None:

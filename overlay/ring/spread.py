@@ -1,0 +1,89 @@
+"""A user's pieces as a whole, spread over the ring: put them at their places, get them from there.  I/O: udp.
+
+Writers follow the walk of placement.py; readers who need more than this (random indices, hedges, verdicts) ask holders
+one by one [paper §II.B].
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from overlay.errors import LocalError, RemoteError
+from overlay.ring.ids import Peer, RingId, clockwise_from, piece_position, position_of
+from overlay.ring.placement import place
+from overlay.ring.successors import SuccessorWalk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from overlay.ring.chord_server import ChordServer
+    from overlay.ring.holder_calls import HolderCalls
+    from overlay.ring.holding import Holding
+    from overlay.trust.pieces import KeyPiece
+    from overlay.trust.records import LookupRecord
+
+HOME_NODES: Final = 4
+"""Nodes asked for a user's last piece, whose place is the user's own position, to learn how many pieces there are."""
+
+
+class Spread:
+    """Puts and gets all pieces of a user."""
+
+    def __init__(
+        self, server: ChordServer, calls: HolderCalls, *, dealing_public: bytes, clock: Callable[[], float]
+    ) -> None:
+        """Take the ring, the calls to holders, the 32-byte key that signs pieces, and the wall clock for expiry."""
+        self._server = server
+        self._calls = calls
+        self._dealing_public = dealing_public
+        self._clock = clock
+
+    async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
+        """Store the pieces of one user at their places; return the owner of each index that acknowledged.
+
+        LocalError when a piece is another user's.
+        """
+        if any(piece.aor != aor for piece in pieces):
+            raise LocalError("pieces of another user")
+        positions = {piece.index: piece_position(aor, piece.index, piece.n) for piece in pieces}
+        owners = await self._owners(positions, max((piece.n for piece in pieces), default=1))
+        held = await asyncio.gather(*(self._calls.store_at(owners[piece.index], piece, record) for piece in pieces))
+        return {piece.index: owners[piece.index] for piece, kept in zip(pieces, held, strict=True) if kept}
+
+    async def get(self, aor: str) -> dict[Peer, Holding]:
+        """Return what the owners of the user's places hold of that user, nodes that hold nothing left out.
+
+        How many places there are says a piece that the overlay signed.
+        """
+        found = await self._fetch(await self._server.successors(position_of(aor), HOME_NODES), aor)
+        counts = {piece.n for holding in found.values() for piece in holding.pieces if self._is_signed(piece)}
+        for n in counts:
+            positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
+            owners = await self._owners(positions, n)
+            found.update(await self._fetch(sorted(set(owners.values()) - found.keys()), aor))
+        return {peer: holding for peer, holding in found.items() if not holding.is_empty}
+
+    async def _owners(self, positions: Mapping[int, RingId], count: int) -> dict[int, Peer]:
+        """Return who should keep each piece; in a ring smaller than a look-up one look-up tells them all."""
+        if not positions:
+            return {}
+        first = SuccessorWalk(next(iter(positions.values())), count=count)
+        await self._server.walk(first)
+        if first.whole_ring is not None:
+            whole = first.whole_ring
+            return place(positions, {index: clockwise_from(at, whole)[:count] for index, at in positions.items()})
+        lists = await asyncio.gather(*(self._server.successors(at, count) for at in positions.values()))
+        return place(positions, dict(zip(positions, lists, strict=True)))
+
+    async def _fetch(self, peers: Sequence[Peer], aor: str) -> dict[Peer, Holding]:
+        holdings = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
+        return {peer: holding for peer, holding in zip(peers, holdings, strict=True) if holding is not None}
+
+    def _is_signed(self, piece: KeyPiece) -> bool:
+        """Tell whether the overlay signed a piece, so that its count of pieces is the true one."""
+        try:
+            piece.verify(self._dealing_public, now=self._clock())
+        except RemoteError:
+            return False
+        return True
