@@ -7,16 +7,14 @@ releases what lies elsewhere. Until its owner comes back online, this is what ke
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from overlay.ring.ids import Peer, RingId, between, clockwise, piece_position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from overlay.ring.holder_calls import HolderCalls
-    from overlay.ring.holding import Holding
     from overlay.ring.storage import RecordStore
 
 MAX_HEIRS: Final = 4
@@ -26,19 +24,29 @@ LEAVE_LIMIT_S: Final = 3.0
 MAX_USERS_AT_ONCE: Final = 8
 NEWCOMER_DELAY_S: Final = 15.0
 """Owners that are online move their pieces to a newcomer sooner, and know better which ones."""
-MAX_USERS_TO_NEWCOMER: Final = 256
+MAX_USERS_TO_NEWCOMERS: Final = 256
 
 
 class Handover:
     """Hands what one node holds to others."""
 
-    def __init__(self, store: RecordStore, calls: HolderCalls, *, me: RingId, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        calls: HolderCalls,
+        *,
+        me: RingId,
+        clock: Callable[[], float],
+        find_successor: Callable[[RingId], Awaitable[Peer]],
+    ) -> None:
+        """Take the store, the calls to holders, our id, the wall clock, and how to find who a place belongs to."""
         self._store = store
         self._calls = calls
         self._me = me
         self._clock = clock
+        self._find_successor = find_successor
         self._predecessor: RingId | None = None
-        self._waiting: tuple[float, Peer, RingId] | None = None
+        self._due: float | None = None
 
     async def leave_to(self, heirs: Sequence[Peer]) -> None:
         """Give every piece to the heir that holds the fewest of its user; give up after LEAVE_LIMIT_S."""
@@ -55,18 +63,16 @@ class Handover:
             return
 
     async def look_at_predecessor(self, peers: Iterable[Peer]) -> None:
-        """Find out whether there is a new predecessor; give it, after a while, what lies in its stretch of the ring."""
+        """Find out whether the predecessor changed; a while after it did, give to others what lies in their stretch."""
         predecessor = max(peers, key=lambda peer: clockwise(self._me, peer.id), default=None)
         now = self._clock()
-        if predecessor is not None and predecessor.id != self._predecessor:
-            before = self._me if self._predecessor is None else self._predecessor
-            if self._predecessor is not None and between(predecessor.id, before, self._me):
-                self._waiting = (now + NEWCOMER_DELAY_S, predecessor, before)
-            self._predecessor = predecessor.id
-        if self._waiting is not None and self._waiting[0] <= now:
-            _, newcomer, start = self._waiting
-            self._waiting = None
-            await self._endow(newcomer, start)
+        if predecessor is None:
+            self._predecessor, self._due = None, None
+        elif predecessor.id != self._predecessor:
+            self._predecessor, self._due = predecessor.id, now + NEWCOMER_DELAY_S
+        elif self._due is not None and self._due <= now:
+            self._due = None
+            await self._endow(predecessor)
 
     def _users(self) -> list[str]:
         return sorted({aor for aor, _ in self._store.held(self._clock())})
@@ -83,19 +89,18 @@ class Handover:
                     counts[heir] += 1
                     break
 
-    async def _endow(self, newcomer: Peer, start: RingId) -> None:
-        """Give a new predecessor copies of what lies between `start` and itself, unless it holds some of that user."""
-        theirs: dict[str, Holding] = defaultdict()
-        for aor in self._users():
+    async def _endow(self, predecessor: Peer) -> None:
+        """Give copies of what lies outside of our stretch to those in whose stretch it lies.
+
+        Not to a node that holds some of that user already: two pieces on one node are worth less than on two.
+        """
+        for aor in self._users()[:MAX_USERS_TO_NEWCOMERS]:
             holding = self._store.get(aor, self._clock())
-            if any(between(piece_position(aor, p.index, p.n), start, newcomer.id) for p in holding.pieces):
-                theirs[aor] = holding
-            if len(theirs) == MAX_USERS_TO_NEWCOMER:
-                break
-        for aor, holding in theirs.items():
-            found = await self._calls.fetch_at(newcomer, aor)
-            if found is None:
-                return
-            for piece in holding.pieces if not found.pieces else ():
-                if between(piece_position(aor, piece.index, piece.n), start, newcomer.id):
-                    await self._calls.store_at(newcomer, piece, holding.record)
+            for piece in holding.pieces:
+                place = piece_position(aor, piece.index, piece.n)
+                if between(place, predecessor.id, self._me):
+                    continue
+                owner = await self._find_successor(place)
+                found = await self._calls.fetch_at(owner, aor) if owner.id != self._me else None
+                if found is not None and not found.pieces:
+                    await self._calls.store_at(owner, piece, holding.record)

@@ -19,12 +19,11 @@ from overlay.ring.chord_server import ChordServer
 from overlay.ring.handover import MAX_HEIRS, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
-from overlay.ring.ids import Peer, RingId, clockwise_from, is_sendable, piece_position, position_of, shift
-from overlay.ring.placement import place
+from overlay.ring.ids import Peer, RingId, is_sendable, shift
 from overlay.ring.retransmission import PATIENT
 from overlay.ring.sessions import RingIdentity, Sessions
+from overlay.ring.spread import Spread
 from overlay.ring.stabilisation import Stabilisation
-from overlay.ring.successors import SuccessorWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,8 +37,6 @@ log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES: Final = 1200
 """Longest SECP2PSIP line that travels in a ring datagram."""
-HOME_NODES: Final = 4
-"""Nodes asked for a user's last piece, whose place is the user's own position, to learn how many pieces there are."""
 
 
 class KademliaRing:
@@ -87,6 +84,7 @@ class KademliaRing:
             after_round=self._after_round,
         )
         self._is_announcing = False
+        self._is_member = False
 
     # --- membership ----------------------------------------------------------------------------------------------
 
@@ -97,7 +95,10 @@ class KademliaRing:
         await self._server.listen(port, host)
         self._sessions.own_address = self.address
         self._calls = HolderCalls(self._server.rpc, self._holder)
-        self._handover = Handover(self._store, self._calls, me=self.me.id, clock=self._clock)
+        self._spread = Spread(self._server, self._calls, dealing_public=self._dealing_public, clock=self._clock)
+        self._handover = Handover(
+            self._store, self._calls, me=self.me.id, clock=self._clock, find_successor=self.find_successor
+        )
 
     @property
     def me(self) -> Peer:
@@ -117,7 +118,9 @@ class KademliaRing:
         if seeds:
             await self._server.nearest(self.me.id)
             await self._server.census()
-        self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
+        if not self._is_member:
+            self._is_member = True
+            self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
 
     async def leave(self) -> None:
         """Hand over what is stored here, say goodbye to everybody known, and close."""
@@ -152,28 +155,11 @@ class KademliaRing:
 
     async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
         """Store the pieces of one user at their places; return the owner of each index that acknowledged."""
-        if any(piece.aor != aor for piece in pieces):
-            raise LocalError("pieces of another user")
-        positions = {piece.index: piece_position(aor, piece.index, piece.n) for piece in pieces}
-        successors = await self._successors_of(positions, max((piece.n for piece in pieces), default=1))
-        owners = place(positions, successors)
-        acknowledged = await asyncio.gather(*(self.store_at(owners[piece.index], piece, record) for piece in pieces))
-        return {piece.index: owners[piece.index] for piece, held in zip(pieces, acknowledged, strict=True) if held}
+        return await self._spread.put(aor, pieces, record)
 
     async def get(self, aor: str) -> dict[Peer, Holding]:
-        """Return what the owners of the user's places hold of that user.
-
-        How many places there are says a piece that the overlay signed; the last one's place is the user's own position.
-        """
-        home = await self._server.successors(position_of(aor), HOME_NODES)
-        found = await self._fetch_all(home, aor)
-        counts = {n for holding in found.values() for n in map(self._count_of, holding.pieces) if n}
-        for n in counts:
-            positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
-            successors = await self._successors_of(positions, n)
-            rest = set(place(positions, successors).values()) - found.keys()
-            found.update(await self._fetch_all(sorted(rest), aor))
-        return {peer: holding for peer, holding in found.items() if not holding.is_empty}
+        """Return what the owners of the user's places hold of that user, unverified."""
+        return await self._spread.get(aor)
 
     async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
         """Ask one node to keep a piece, a record or both; True only when it says that it holds it."""
@@ -221,30 +207,6 @@ class KademliaRing:
         }
 
     # --- inside --------------------------------------------------------------------------------------------------
-
-    async def _successors_of(self, positions: dict[int, RingId], count: int) -> dict[int, list[Peer]]:
-        """Return the successor list of each place; in a ring smaller than a look-up one look-up tells them all."""
-        if not positions:
-            return {}
-        first = SuccessorWalk(next(iter(positions.values())), count=count)
-        await self._server.walk(first)
-        if first.whole_ring is not None:
-            whole = first.whole_ring
-            return {index: clockwise_from(position, whole)[:count] for index, position in positions.items()}
-        lists = await asyncio.gather(*(self._server.successors(position, count) for position in positions.values()))
-        return dict(zip(positions, lists, strict=True))
-
-    async def _fetch_all(self, peers: Sequence[Peer], aor: str) -> dict[Peer, Holding]:
-        holdings = await asyncio.gather(*(self.fetch_at(peer, aor) for peer in peers))
-        return {peer: holding for peer, holding in zip(peers, holdings, strict=True) if holding is not None}
-
-    def _count_of(self, piece: KeyPiece) -> int:
-        """Return how many pieces a user has according to a piece, 0 when the overlay did not sign it."""
-        try:
-            piece.verify(self._dealing_public, now=self._clock())
-        except RemoteError:
-            return 0
-        return piece.n
 
     def _on_line(self, sender: Peer, line: object) -> bool:
         """Hand a line to the adapter; answer whether it was taken."""
