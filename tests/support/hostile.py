@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import TYPE_CHECKING, Any
 
 from overlay.ring.datagrams import HardRpc
@@ -24,8 +23,8 @@ async def hostile_member(
     answers: dict[str, Callable[..., Any]] = {"ping": lambda sender, nodeid: id_to_bytes(identity.id), **handlers}
 
     def protocol() -> HardRpc:
-        sessions = Sessions(identity, random_bytes=os.urandom)
-        return HardRpc(sessions=sessions, clock=overlay.clock, random_bytes=os.urandom, handlers=answers)
+        sessions = Sessions(identity, random_bytes=overlay.random_bytes)
+        return HardRpc(sessions=sessions, clock=overlay.clock, random_bytes=overlay.random_bytes, handlers=answers)
 
     loop = asyncio.get_running_loop()
     transport, rpc = await loop.create_datagram_endpoint(protocol, local_addr=(host, 0))

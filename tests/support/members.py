@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
@@ -16,21 +18,34 @@ from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import KeyPiece, deal
 from overlay.trust.records import LookupRecord, Release
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OVERLAY = "test-overlay"
 
 
 @dataclass
 class TestOverlay:
-    """The keys that a bootstrap server has."""
+    """The keys that a bootstrap server has; with a seed, all keys and dice of its members are the same in each run."""
 
     __test__ = False
 
     private: PrivateBundle = field(default_factory=PrivateBundle.generate)
     dealing: SigningKey = field(default_factory=SigningKey.generate)
-    clock: object = time.time
+    clock: Callable[[], float] = time.time
+    seed: int | None = None
+
+    def __post_init__(self):
+        self.dice = random.Random(self.seed)
+        if self.seed is not None:
+            self.private = PrivateBundle.from_bytes(self.dice.randbytes(64))
+            self.dealing = SigningKey.from_bytes(self.dice.randbytes(32))
+
+    def random_bytes(self, count: int) -> bytes:
+        return os.urandom(count) if self.seed is None else self.dice.randbytes(count)
 
     def identity(self, node_key: SigningKey | None = None) -> RingIdentity:
-        node_key = node_key or SigningKey.generate()
+        node_key = node_key or SigningKey.from_bytes(self.random_bytes(32))
         credential = NodeCredential.issue(
             self.private,
             overlay=OVERLAY,
@@ -48,7 +63,8 @@ class TestOverlay:
             options.pop("store", None) or RecordStore(),
             dealing_public=self.dealing.public,
             clock=self.clock,
-            rng=options.pop("rng", None) or random.Random(1),
+            rng=options.pop("rng", None) or random.Random(self.dice.random()),
+            random_bytes=self.random_bytes,
             **options,
         )
 

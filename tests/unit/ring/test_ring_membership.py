@@ -1,0 +1,199 @@
+"""Whole rings in memory and virtual time: deaths, cuts of the network, losses, newcomers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from overlay.ring.handover import NEWCOMER_DELAY_S
+from overlay.ring.ids import RingId, piece_position
+from overlay.trust.identity import PrivateBundle
+from tests.support.members import TestOverlay
+from tests.support.network import Network
+
+HOST = "10.0.0.1"
+
+
+def world(seed: int, **options) -> tuple[Network, TestOverlay]:
+    network = Network(seed=seed, **options)
+    return network, TestOverlay(clock=network.clock, seed=seed)
+
+
+def successor(ids: list[int], place: int) -> int:
+    return min((one for one in ids if one >= place), default=min(ids))
+
+
+def test_a_silent_death_is_found_and_told_within_seconds():
+    network, overlay = world(1)
+
+    async def program():
+        async with overlay.running(8, host=HOST) as rings:
+            dead = rings.pop(4)
+            gone = dead.me
+            seen = []
+            rings[0].on_change = lambda: seen.append(gone in rings[0].peers())
+            await dead.close()
+            await asyncio.sleep(15)
+            assert [gone in ring.peers() for ring in rings] == [False] * 7
+            assert [ring.counters().get("ring: died") for ring in rings] == [1] * 7
+            assert seen[-1] is False
+
+    network.run(program())
+
+
+def test_a_join_is_told_to_everybody():
+    network, overlay = world(2)
+
+    async def program():
+        async with overlay.running(5, host=HOST) as rings:
+            told = []
+            for number, ring in enumerate(rings):
+                ring.on_change = lambda number=number: told.append(number)
+            newcomer = overlay.ring()
+            await newcomer.open(HOST)
+            await newcomer.join([rings[0].me])
+            await asyncio.sleep(0.1)
+            assert sorted(set(told)) == [0, 1, 2, 3, 4]
+            assert all(newcomer.me in ring.peers() for ring in rings)
+            await newcomer.close()
+
+    network.run(program())
+
+
+def test_two_halves_of_a_ring_find_each_other_again():
+    network, overlay = world(3)
+
+    async def program():
+        async with overlay.running(8, host=HOST) as rings:
+            one_half = {ring.address for ring in rings[:4]}
+            network.cut = lambda source, target: (source in one_half) != (target in one_half)
+            await asyncio.sleep(60)
+            assert [len(ring.peers()) for ring in rings] == [3] * 8
+            network.cut = lambda source, target: False
+            await asyncio.sleep(60)
+            assert [len(ring.peers()) for ring in rings] == [7] * 8
+
+    network.run(program())
+
+
+def test_a_node_that_lost_everybody_finds_them_again():
+    network, overlay = world(4)
+
+    async def program():
+        async with overlay.running(6, host=HOST) as rings:
+            alone = rings[2].address
+            network.cut = lambda source, target: alone in (source, target)
+            await asyncio.sleep(120)
+            assert rings[2].peers() == []
+            assert await rings[2].find_successor(RingId(5)) == rings[2].me
+            network.cut = lambda source, target: False
+            await asyncio.sleep(10)
+            assert [len(ring.peers()) for ring in rings] == [5] * 6
+
+    network.run(program())
+
+
+def test_a_node_that_restarts_at_its_address_is_met_without_joining():
+    network, overlay = world(5)
+
+    async def program():
+        identity = overlay.identity()
+        first = overlay.ring(identity)
+        await first.open(HOST, 5480)
+        await first.join([])
+        others = [overlay.ring() for _ in range(3)]
+        for ring in others:
+            await ring.open(HOST)
+            await ring.join([first.me])
+        await first.close()
+        await asyncio.sleep(40)
+        assert [len(ring.peers()) for ring in others] == [2] * 3
+        again = overlay.ring(identity)
+        await again.open(HOST, 5480)
+        await again.join([])
+        await asyncio.sleep(15)
+        assert sorted(again.peers()) == sorted(ring.me for ring in others)
+        for ring in (again, *others):
+            await ring.close()
+
+    network.run(program())
+
+
+def test_successors_stay_exact_with_losses_and_dead_nodes():
+    """5 % of all datagrams are lost and a fifth of the nodes has just died."""
+    network, overlay = world(6)
+
+    async def program():
+        async with overlay.running(48, host=HOST) as rings:
+            rng, loop = random.Random(6), asyncio.get_running_loop()
+            for ring in (dead := rng.sample(rings, 10)):
+                await ring.close()
+            living = [ring for ring in rings if ring not in dead]
+            ids = [ring.me.id for ring in living]
+            network.loss = 0.05
+            exact, slowest = 0, 0.0
+            for _ in range(100):
+                place = rng.choice([rng.getrandbits(160), rng.choice(ids), rng.choice(rings).me.id])
+                begun = loop.time()
+                exact += (await rng.choice(living).find_successor(RingId(place))).id == successor(ids, place)
+                slowest = max(slowest, loop.time() - begun)
+            assert exact >= 99
+            assert slowest < 3.0
+
+    network.run(program())
+
+
+def test_a_newcomer_gets_what_lies_in_its_stretch_even_if_its_owner_is_away():
+    network, overlay = world(7)
+    bob = PrivateBundle.generate()
+
+    async def program():
+        async with overlay.running(1, host=HOST) as rings:
+            old = rings[0]
+            pieces, record = overlay.pieces(bob, "bob"), overlay.record(bob, "bob")
+            await old.put("bob", pieces, record)
+            newcomers = [overlay.ring() for _ in range(3)]
+            for ring in newcomers:
+                await ring.open(HOST)
+                await ring.join([old.me])
+            await asyncio.sleep(2 * NEWCOMER_DELAY_S + 20)
+            # nothing is deleted, and everybody in whose stretch some of it lies has a copy
+            assert len((await old.fetch_at(old.me, "bob")).pieces) == 7
+            for ring in newcomers:
+                places = {piece_position("bob", index, 7) for index in range(1, 8)}
+                mine = [place for place in places if await ring.find_successor(place) == ring.me]
+                holding = await old.fetch_at(ring.me, "bob")
+                assert len(holding.pieces) == min(1, len(mine))
+                assert holding.record == (record if mine else None)
+            for ring in newcomers:
+                await ring.close()
+
+    network.run(program())
+
+
+def test_a_quiet_ring_costs_little():
+    network, overlay = world(8)
+
+    async def program():
+        async with overlay.running(24, host=HOST):
+            await asyncio.sleep(60)
+            network.sent.clear()
+            await asyncio.sleep(120)
+            return sum(network.sent.values()) / 24 / 120
+
+    assert network.run(program()) < 8
+
+
+def test_the_same_seed_gives_the_same_run():
+    def run() -> tuple[int, int]:
+        network, overlay = world(9, loss=0.02)
+
+        async def program():
+            async with overlay.running(10, host=HOST) as rings:
+                await asyncio.sleep(20)
+                await rings[0].find_successor(RingId(7))
+
+        network.run(program())
+        return network.bytes_sent, sum(network.sent.values())
+
+    assert run() == run()
