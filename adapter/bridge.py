@@ -1,6 +1,6 @@
 """Between phones and ring: what a REGISTER or an INVITE sets off, and what the phone is told.  I/O: none.
 
-The order of the steps is the paper's [paper §II.B, §II.C]; the status codes are those of system §3.
+The order of the steps is the paper's [paper §II.B, §II.C]; the status codes are those of [docs/protocol.md].
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     code = "enrolment code, where the bootstrap server asks for one"
     overlay_key = "32 hexadecimal digits: the only bootstrap key to trust"
 
-An unknown key is an error: a misspelt one must not pass in silence. [system §8]
+An unknown key is an error: a misspelt one must not pass in silence.
 """
 
 import tomllib

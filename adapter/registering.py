@@ -1,6 +1,6 @@
 """One user's registration with the bootstrap server, and a look whether it did what it says.  I/O: tcp, udp, dht.
 
-[paper §II.B] [system §2]: what happens between the REGISTER of a phone and the join.
+[paper §II.B] [docs/architecture.md]: what happens between the REGISTER of a phone and the join.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ async def ask_bootstrap(
 
 
 async def read_back(ring: KademliaRing, user: str, enrolment: Enrolment) -> None:
-    """See with our own eyes that a piece lies on the ring; EnrolmentFailed otherwise [system §2 step 5]."""
+    """See with our own eyes that a piece lies on the ring; EnrolmentFailed otherwise [docs/architecture.md]."""
     ours = {piece.index: piece.share for piece in enrolment.pieces}
     for peer in enrolment.nodes:
         holding = await ring.fetch_at(peer, user)

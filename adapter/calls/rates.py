@@ -1,7 +1,7 @@
 """How much one source may ask of us before we look at what it says.
 
 Pure: time is an argument.  A token bucket per source and one over all of them; checking an INVITE costs a lookup of the
-caller's key, so a flood has to end before that [system: a caller's key is fetched only after the cheap checks].
+caller's key, so a flood has to end before that [docs/protocol.md].
 """
 
 from collections import OrderedDict

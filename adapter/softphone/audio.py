@@ -2,7 +2,7 @@
 
 I/O: reads WAV files. Needs numpy, so nothing that a plain call runs through imports this module. A correlation of whole
 files would be ruined by one slip of the jitter buffer, and a tone would be ruined by some codecs; so speech is compared
-in windows of a second, each of which may shift by half a second. [system: comparing audio]
+in windows of a second, each of which may shift by half a second [docs/conformance.md].
 """
 
 import math

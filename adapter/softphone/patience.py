@@ -15,7 +15,7 @@ RINGING_S: Final = 180.0
 SILENCE_WARNED_S: Final = 3.0
 """No RTP for this long is reported once."""
 SILENCE_ENDS_S: Final = 10.0
-"""No RTP for this long ends the call. [system: 10 s without RTP]"""
+"""No RTP for this long ends the call [docs/conformance.md]."""
 
 
 class Patience:

@@ -2,7 +2,7 @@
 
 Overridden: _create_protocol, refresh_table, _refresh_table, bootstrap, bootstrap_node; refused: get, set, set_digest,
 save_state, load_state. The library's get believes the first value, its set always says yes, its state file is a pickle,
-and its refresh renews every record for ever  [facts A9, A10, A13, A14, A23-A26]  [Chord 2001 §4].
+and its refresh renews every record for ever [docs/adr/0002] [Chord 2001 §4].
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 
 Everything that comes in is dealt with at once, in one synchronous turn: there is no task for a datagram that could be
 lost with its error. One timer serves sessions and calls. The library waits five seconds for an answer that it asked for
-once, takes it from anybody, keeps what a cancelled caller left, and makes a remote call of every misspelt name  [facts
-A3, A16-A20, A28].
+once, takes it from anybody, keeps what a cancelled caller left, and makes a remote call of every misspelt name
+[docs/adr/0002].
 """
 
 from __future__ import annotations

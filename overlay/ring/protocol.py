@@ -2,8 +2,7 @@
 
 A contact enters the routing table when a session with it stands, which proves its id and its address, and leaves it
 after three silences or a goodbye. The library takes in whoever writes an id into a datagram, drops whoever was silent
-once, stores whatever it is told to, and goes through its whole storage for each stranger  [facts A3-A5, A7, A8, A11,
-A12, A17, A22].
+once, stores whatever it is told to, and goes through its whole storage for each stranger [docs/adr/0002].
 """
 
 from __future__ import annotations

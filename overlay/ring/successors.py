@@ -4,7 +4,7 @@ A look-up of x returns the K living nodes nearest to x by XOR. Everything nearer
 whole aligned blocks of ids around x are known completely (all of the ring where fewer than K came back). The walk takes
 the nodes at or after x out of the largest known block around x, then goes on block by block clockwise, looks up the
 next unknown block's first id where knowledge ends, and stops when it has enough nodes or has come round.  [Chord 2001
-§4.2] [Maymounkov & Mazieres 2002 §2.1] [facts: exact in 2080 of 2080 rings of 1 to 256 nodes, 1.2 look-ups each]
+§4.2] [Maymounkov & Mazieres 2002 §2.1] [docs/adr/0002]
 
 Seen in a mirror (id -> 2^160 - 1 - id) XOR distances stay what they are and clockwise is anticlockwise: the
 predecessors of x are the successors of the mirrored x - 1 among mirrored nodes.
