@@ -2,7 +2,8 @@
 
 One ring node serves every user of the device.  A user is *registered* when the state directory holds an enrolment for
 him that has not expired; from then on the bootstrap server is not asked again until something is due for renewal
-[paper §II.B] [docs/architecture.md].  The node joins at start if anybody is registered, else with the first registration.
+[paper §II.B] [docs/architecture.md].  The node joins at start if anybody is registered, else with the first
+registration.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 RENEW_AFTER_S: Final = 7 * 86_400
-"""Pieces and credential older than this are renewed as soon as the bootstrap server can be reached [docs/protocol.md]."""
+"""Pieces and credential older than this are renewed as soon as the bootstrap server answers [docs/protocol.md]."""
 RENEW_RETRY_S: Final = 3_600
 """How long after a failed renewal the next one is tried."""
 WARN_BEFORE_S: Final = 7 * 86_400
