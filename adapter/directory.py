@@ -21,7 +21,8 @@ from typing import Any
 from adapter.evidence import Evidence
 from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameUnknown
 from overlay.ring.chord import Chord, RingUnreachable
-from overlay.ring.ids import Peer, RingId, id_from_bytes, piece_position
+from overlay.ring.ids import Peer, RingId, clockwise_from, id_from_bytes, piece_position
+from overlay.ring.placement import place
 from overlay.trust.pieces import draw_indices
 from overlay.trust.records import LookupRecord
 from overlay.trust.shamir import check_threshold
@@ -112,6 +113,13 @@ class _Search:
         self._waves = 1
         self._began = asyncio.get_running_loop().time()
         self._known = {peer.id: peer for peer in (*ring.peers(), ring.me)}
+        self._positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
+        self._knows_all = len(self._known) <= 2 * n
+        if self._knows_all:
+            walks = {at: clockwise_from(at, self._known.values())[:n] for at in self._positions.values()}
+            owners = place(self._positions, {index: walks[at] for index, at in self._positions.items()})
+            for index, owner in owners.items():
+                evidence.place(index, owner)
 
     async def run(self, *, full: bool) -> Found:
         try:
@@ -131,12 +139,12 @@ class _Search:
         self._waves = 2
         others = set(range(1, self._n + 1)).difference(self._drawn)
         self._start(self._ask_owner(index) for index in sorted(others))
-        if full or len(self._known) <= 2 * self._n:
+        if full or self._knows_all:
             self._start(self._ask(peer) for peer in self._known.values())
         self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
         if await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full):
             return full
-        if len(self._known) > 2 * self._n:
+        if not self._knows_all:
             self._waves = 3
             missing = [index for index in range(1, self._n + 1) if not self._evidence.has(index)]
             self._trace("walk", {"missing": missing, "took_ms": self._took_ms()})
@@ -173,12 +181,14 @@ class _Search:
         return record if record is not None and record.sequence >= (self._wanted or 0) else None
 
     async def _ask_owner(self, index: int) -> None:
-        await self._ask(await self._ring.find_successor(piece_position(self._aor, index, self._n)))
+        owner = await self._ring.find_successor(self._positions[index])
+        if not self._knows_all:
+            self._evidence.place(index, owner)
+        await self._ask(owner)
         self._lacking = self._lacking or not self._evidence.has(index)
 
     async def _walk(self, index: int) -> None:
-        position = piece_position(self._aor, index, self._n)
-        peers = await self._ring.successor_list(position, WALK_NODES)
+        peers = await self._ring.successor_list(self._positions[index], WALK_NODES)
         await asyncio.gather(*(self._ask(peer) for peer in peers))
 
     async def _ask(self, peer: Peer) -> None:

@@ -5,7 +5,10 @@ A holder's word is never taken.  Three checks stand between an answer and a key 
 1. *The signature on each piece.*  A piece that the bootstrap did not sign counts as missing, and who gave it is named.
 2. *The acceptance rule.*  A polynomial of degree < k counts only if at least 2k-1 distinct nodes each gave a share of a
    distinct index that lies on it; a node counts once, whatever it claims.  This one needs no signature: fewer than k
-   liars reach at most 2k-2, even with the dealing key in their hands.
+   liars reach at most 2k-2, even with the dealing key in their hands.  Honest nodes that were *fed* must not add to
+   them: whoever has the dealing key can store a false piece at every node that holds none of that index yet.  So each
+   piece is judged at the place where it belongs first, and pieces from elsewhere count only when that decides nothing
+   and nobody is left to ask; two keys that both pass there are none.
 3. *The lookup record.*  It is signed by the user and has to verify under the key that was rebuilt.
 
 Where fewer than 2k-1 nodes hold anything at all (a young ring, dead holders), check 2 cannot be made.  Then signatures
@@ -14,12 +17,13 @@ Where 2k-1 nodes do hold pieces and still no polynomial passes, there is no answ
 rule that exists because signatures can be stolen.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from adapter.findings import Basis, Key, PieceVerdict, fewest_holders
 from overlay.errors import RemoteError
-from overlay.ring.ids import Peer, id_to_bytes
+from overlay.ring.ids import Peer, RingId, id_to_bytes
 from overlay.ring.storage import Holding
 from overlay.trust.acceptance import Claim, Liar, accept
 from overlay.trust.coverage import maximum_matching
@@ -35,6 +39,9 @@ RECORD_INDEX = 0
 
 _OFF = "share off the polynomial"
 
+_Ballot = tuple[int, bytes]
+"""Claims that may belong together: they name one generation and the thumbprint (16 bytes) of one key."""
+
 
 class Evidence:
     """The answers to one lookup, in the order in which they came."""
@@ -45,6 +52,7 @@ class Evidence:
         self._pieces: list[tuple[PieceVerdict, KeyPiece]] = []
         self._records: list[tuple[Peer, LookupRecord]] = []
         self._judged: tuple[int, bool, Key | None] | None = None
+        self._places: set[tuple[int, RingId]] = set()
         self.answered: dict[Peer, bool] = {}
         """Who was asked, and whether an answer came."""
 
@@ -52,6 +60,11 @@ class Evidence:
     def heard_pieces(self) -> bool:
         """Whether anybody gave a piece of this name that counts; a forged one counts as missing."""
         return any(verdict.ok for verdict, _ in self._pieces)
+
+    def place(self, index: int, peer: Peer) -> None:
+        """Say that a piece belongs at a node.  While nothing is said of any piece, each may lie anywhere."""
+        self._places.add((index, peer.id))
+        self._judged = None
 
     def hear(self, peer: Peer, holding: Holding | None, now: float) -> None:
         """Take in one node's answer; None is silence."""
@@ -132,32 +145,48 @@ class Evidence:
         record.verify(now=now)
 
     def _decide(self, *, everyone: bool) -> Key | None:
-        by_generation = self._by_generation()
-        rule_failed = False
-        for generation, claims in by_generation.items():
-            if _witnesses(claims) < 2 * self._k - 1:
-                continue
-            accepted = accept(claims, k=self._k, n=self._n)
-            if accepted is not None:
-                # the highest generation that passes wins; a higher one with less support is evidence, not an answer
-                off = {liar.node for liar in accepted.liars}
-                true = [claim for claim in claims if claim.node not in off]
-                return self._key(accepted.secret, true, generation, "polynomial", support=accepted.support)
-            rule_failed = True
-        if rule_failed or not everyone:
+        in_place = self._by_rule(self._ballots(anywhere=False))
+        if in_place:
+            # the highest generation that passes wins; a higher one with less support is evidence, not an answer
+            return in_place[0]
+        if not everyone:
             return None
-        for generation, claims in by_generation.items():
+        ballots = self._ballots(anywhere=True)
+        anywhere = self._by_rule(ballots)
+        if anywhere or any(_witnesses(claims) >= 2 * self._k - 1 for claims in ballots.values()):
+            return anywhere[0] if len(anywhere) == 1 else None
+        for (generation, _), claims in ballots.items():
             if len({claim.index for claim in claims}) >= self._k:
                 return self._by_signatures(claims, generation)
         return None
 
-    def _by_generation(self) -> dict[int, list[Claim]]:
-        claims: dict[int, list[Claim]] = {}
+    def _by_rule(self, ballots: Mapping[_Ballot, list[Claim]]) -> list[Key]:
+        """Return the keys that pass the acceptance rule, the highest generation first."""
+        keys: list[Key] = []
+        for (generation, thumbprint), claims in ballots.items():
+            if _witnesses(claims) < 2 * self._k - 1:
+                continue
+            accepted = accept(claims, k=self._k, n=self._n)
+            if accepted is None:
+                continue
+            off = {(liar.node, liar.index) for liar in accepted.liars}
+            said = Counter((claim.node, claim.index) for claim in set(claims))
+            torn = {node for (node, _), shares in said.items() if shares > 1}
+            true = [claim for claim in claims if claim.node not in torn and (claim.node, claim.index) not in off]
+            key = self._key(accepted.secret, true, generation, "polynomial", support=accepted.support)
+            if key is not None and key.bundle.thumbprint() == thumbprint:
+                keys.append(key)
+        return keys
+
+    def _ballots(self, *, anywhere: bool) -> dict[_Ballot, list[Claim]]:
+        """Return the claims by what they claim, the highest generation first; `anywhere` or only at their places."""
+        ballots: dict[_Ballot, list[Claim]] = {}
         for verdict, piece in sorted(self._pieces, key=lambda pair: -pair[1].generation):
-            if verdict.ok:
+            in_place = anywhere or not self._places or (piece.index, verdict.peer.id) in self._places
+            if verdict.ok and in_place:
                 claim = Claim(node=id_to_bytes(verdict.peer.id), index=piece.index, share=piece.share)
-                claims.setdefault(piece.generation, []).append(claim)
-        return claims
+                ballots.setdefault((piece.generation, piece.thumbprint), []).append(claim)
+        return ballots
 
     def _by_signatures(self, claims: list[Claim], generation: int) -> Key | None:
         points = {claim.index: claim.share for claim in claims}
