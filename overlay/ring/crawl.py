@@ -6,6 +6,7 @@ The rules:
    not seven.
 2. It is over when the K nearest candidates that did not fail have answered: an overdue one among them is still waited
    for until its last retransmission, because a node that is passed over for one lost datagram makes a wrong successor.
+   Those who would take its place are asked meanwhile: many dead nodes cost as much time as one.
 3. Suspects are not asked, unless whoever starts it knows nobody else.
 4. At most MAX_REQUESTS are sent, an answer names K contacts at most, an address stands for two ids at most.
 5. Only nodes that answered come back, under the id that they proved.
@@ -79,9 +80,10 @@ class FlowSpider(SpiderCrawl):
             await self._progress.wait()
         return [peer for peer in self._nearest() if self._stages[peer.id] is _Stage.ANSWERED]
 
-    def _nearest(self) -> list[Peer]:
-        """Return the K nearest candidates that have not failed."""
-        alive = (peer for _, peer in self._candidates if self._stages[peer.id] is not _Stage.FAILED)
+    def _nearest(self, *without: _Stage) -> list[Peer]:
+        """Return the K nearest candidates that have not failed, those in some other stages left out too."""
+        out = {_Stage.FAILED, *without}
+        alive = (peer for _, peer in self._candidates if self._stages[peer.id] not in out)
         return [peer for peer, _ in zip(alive, range(self.ksize), strict=False)]
 
     def _is_over(self) -> bool:
@@ -95,7 +97,7 @@ class FlowSpider(SpiderCrawl):
         under_way = self._count(_Stage.ASKED)
         in_air = under_way + self._count(_Stage.LATE)
         room = min(self.alpha + self._silent - under_way, MAX_UNDER_WAY - in_air, MAX_REQUESTS - self._requests)
-        for peer in self._nearest():
+        for peer in self._nearest(_Stage.LATE):
             if room <= 0:
                 return
             if self._stages[peer.id] is _Stage.NEW:

@@ -67,13 +67,13 @@ class RoundTripEstimator:
 class Patience:
     """How a request is repeated: the gaps between transmissions, in units of the RTO, and the end."""
 
-    gaps: tuple[int, ...]
+    gaps: tuple[float, ...]
     """Gap before the second transmission, before the third, ..., and from the last transmission to giving up."""
     limit_s: float
     """Seconds after the first transmission at which it is given up in any case."""
 
     def __post_init__(self) -> None:
-        if not self.gaps or min(self.gaps) < 1 or self.limit_s <= 0:
+        if not self.gaps or min(self.gaps) <= 0 or self.limit_s <= 0:
             raise LocalError("patience needs positive gaps and a limit")
 
     def schedule(self, rto_s: float) -> tuple[float, ...]:
@@ -90,7 +90,7 @@ class Patience:
         return (*times, self.limit_s)
 
 
-QUICK: Final = Patience(gaps=(1, 1, 1), limit_s=0.9)
-"""Look-ups: three transmissions one RTO apart; somebody else knows what this node would have said."""
+QUICK: Final = Patience(gaps=(1, 0.75, 0.75, 0.5), limit_s=0.9)
+"""Look-ups: four transmissions in three RTOs; at 5 % loss one living node in 10,000 is taken for dead."""
 PATIENT: Final = Patience(gaps=(1, 2, 2, 2), limit_s=0.95)
 """Stores, fetches and lines: nobody else can answer, so four transmissions, further apart."""

@@ -31,13 +31,14 @@ def run_out(calls: Calls) -> list[tuple[float, Verdict]]:
     return happened
 
 
-def test_a_silent_peer_is_asked_three_times():
+def test_a_silent_peer_is_asked_four_times():
     calls = Calls()
     calls.start(call(), 0.0, 0.1)
     assert run_out(calls) == [
         (0.1, Verdict.LATE),
         (0.1, Verdict.AGAIN),
-        (0.2, Verdict.AGAIN),
+        (0.175, Verdict.AGAIN),
+        (0.25, Verdict.AGAIN),
         (0.3, Verdict.OVER),
     ]
     assert len(calls) == 0
@@ -53,7 +54,7 @@ def test_a_held_request_starts_its_clock_with_the_session():
     calls = Calls()
     calls.hold(call(), 0.0)
     calls.release(BOB, 0.6, 0.1)
-    assert [at for at, verdict in run_out(calls) if verdict is Verdict.AGAIN] == [0.7, 0.8]
+    assert [at for at, verdict in run_out(calls) if verdict is Verdict.AGAIN] == [0.7, 0.775, 0.85]
 
 
 def test_a_session_with_somebody_else_frees_nothing():

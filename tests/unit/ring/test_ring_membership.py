@@ -124,20 +124,20 @@ def test_successors_stay_exact_with_losses_and_dead_nodes():
     network, overlay = world(6)
 
     async def program():
-        async with overlay.running(48, host=HOST) as rings:
+        async with overlay.running(40, host=HOST) as rings:
             rng, loop = random.Random(6), asyncio.get_running_loop()
-            for ring in (dead := rng.sample(rings, 10)):
+            for ring in (dead := rng.sample(rings, 8)):
                 await ring.close()
             living = [ring for ring in rings if ring not in dead]
             ids = [ring.me.id for ring in living]
             network.loss = 0.05
             exact, slowest = 0, 0.0
-            for _ in range(100):
+            for _ in range(60):
                 place = rng.choice([rng.getrandbits(160), rng.choice(ids), rng.choice(rings).me.id])
                 begun = loop.time()
                 exact += (await rng.choice(living).find_successor(RingId(place))).id == successor(ids, place)
                 slowest = max(slowest, loop.time() - begun)
-            assert exact >= 99
+            assert exact >= 59
             assert slowest < 3.0
 
     network.run(program())
