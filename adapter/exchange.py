@@ -82,11 +82,12 @@ class Exchange:
         users: Mapping[str, PrivateBundle],
         *,
         contacts: Callable[[str], Sequence[Binding]],
+        sip_address: Callable[[], tuple[str, int]],
         steps: Steps,
     ) -> None:
-        """`contacts` gives a user's registered phones, best first."""
+        """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device."""
         self._membership, self._users = membership, users
-        self._steps = steps
+        self._sip_address, self._steps = sip_address, steps
         self._clock = Clock()
         self._attempts: set[_Attempt] = set()
         self._tasks = Tasks()
@@ -110,6 +111,7 @@ class Exchange:
             callee=callee,
             random_bytes=secrets.token_bytes,
             now=self._clock(),
+            own=(self._sip_address(), self._membership.ring.me.address),
         )
         attempt = _Attempt(machine, self._membership, self._clock, step)
         self._attempts.add(attempt)

@@ -114,6 +114,7 @@ class AdapterService:
             self._membership,
             {user: pair.user for user, pair in keys.items()},
             contacts=lambda aor: self._endpoint.contacts(aor),  # noqa: PLW0108 -- made below
+            sip_address=lambda: self._endpoint.address,
             steps=self._steps,
         )
         self._bridge = Bridge(

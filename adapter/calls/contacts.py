@@ -1,9 +1,12 @@
-"""The SIP URI that a 302 shows the caller's phone, made from one contact of a REDIRECT.
+"""The SIP URI that a 302 shows the caller's phone, made from one contact of a REDIRECT, and which contacts get there.
 
 Pure.  `192.0.2.7:5062;udp` becomes `sip:bob@192.0.2.7:5062;p2p=<token>`.  The token announces the call: phones copy a
 Contact's URI parameters into the Request-URI of the INVITE that follows, so the phone that is called can tell an
 announced call from any other [RFC 3261 §8.1.3.4, §19.1.1].  `transport=udp` is what a URI without that parameter means,
 so it is left out.
+
+The callee chose the contact, and any phone will do what the 302 says: so it must not be steered at a service of its own
+host, at another protocol's port, or back at this adapter, where the call would go round [RFC 3261 §26.1, §8.1.3.4].
 
 The token itself is a secret of three: both adapters and the phone that calls.  Traces and screens get its digest, which
 tells that an INVITE bears it and gives it to nobody.
@@ -12,6 +15,8 @@ tells that an INVITE bears it and gives it to nobody.
 import base64
 import hashlib
 import re
+from collections.abc import Collection
+from ipaddress import ip_address
 
 from overlay.wire.messages import Contact
 
@@ -19,6 +24,8 @@ TOKEN_PARAMETER = "p2p"  # noqa: S105 - the name of a URI parameter, not a secre
 """The URI parameter that carries the token: 16 bytes as 22 characters of unpadded base64url."""
 DIGEST_BYTES = 8
 """Enough to tell the tokens of a minute apart."""
+LOWEST_PORT = 1024
+"""No phone listens below; much else does, and a phone that is sent there speaks to it from inside its network."""
 _TOKEN_IN_URI = re.compile(rf";{TOKEN_PARAMETER}=([A-Za-z0-9_-]{{22}})(?=[;>?]|$)")
 
 
@@ -28,6 +35,23 @@ def uri_of(contact: Contact, aor: str, token: bytes) -> str:
     parameter = "" if transport == "udp" else f";transport={transport}"
     text = base64.urlsafe_b64encode(token).decode("ascii").rstrip("=")
     return f"sip:{aor}@{authority}{parameter};{TOKEN_PARAMETER}={text}"
+
+
+def flaw_in(contact: Contact, *, node_host: str, own: Collection[tuple[str, int]]) -> str:
+    """Say why a caller's phone is not sent to this contact; nothing if it may be.
+
+    `node_host` is the IP literal that the ring proved the callee's node at: only a node on this very host can mean a
+    loopback address.  `own` are the addresses of this adapter.
+    """
+    address = ip_address(contact.host)
+    if address.is_loopback:
+        if not ip_address(node_host).is_loopback:
+            return "a loopback address of another host"
+    elif getattr(address, "ipv4_mapped", None) is not None or address.is_reserved or contact.host.startswith("0."):
+        return "no address of one phone"
+    if contact.port < LOWEST_PORT:
+        return "no port of a phone"
+    return "this adapter itself" if (contact.host, contact.port) in own else ""
 
 
 def token_digest(token: bytes) -> str:

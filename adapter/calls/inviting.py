@@ -5,11 +5,11 @@ step.  The rules, the states and the transitions stand in `adapter.calls.invitin
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from adapter.calls import outcomes
-from adapter.calls.contacts import uri_of
+from adapter.calls.contacts import flaw_in, uri_of
 from adapter.calls.events import AskHigherSequence, Done, Failure, LookUp, Outcome, SendLine
 from adapter.calls.inviting_table import ANSWER_S, GIVE_UP_S, LAST_S, SEARCH_AFTER_S, TABLE, Input, State
 from adapter.calls.receipt import receipt_of_lookup
@@ -33,17 +33,19 @@ class Inviting:
         random_bytes: Callable[[int], bytes],
         now: float,
         fingerprint: bytes = b"",
+        own: Collection[tuple[str, int]] = (),
     ) -> None:
         """Begin, by asking for a lookup of `callee` (an AOR).
 
         `party` is the caller as others know him: AOR, generation, thumbprint of `caller`'s public half.  `fingerprint`
-        is the SHA-256 of his phone's TLS certificate, 32 bytes or empty.
+        is the SHA-256 of his phone's TLS certificate, 32 bytes or empty.  `own` are the addresses of this adapter,
+        where no REDIRECT may lead.
         """
         self.state = State.LOOKING
         self.counters: Counter[str] = Counter()
         """Lines that did not count, by reason; inputs out of place under "out of place"."""
         self._caller, self._party, self._callee = caller, party, callee
-        self._random_bytes = random_bytes
+        self._random_bytes, self._own = random_bytes, own
         self._began = now
         self._search_at: float | None = None
         self._give_up_at = now + GIVE_UP_S
@@ -222,10 +224,18 @@ class Inviting:
     def _redirect(self, redirect: Redirect, source: Peer, now: float) -> None:
         self._stamp("redirected", now)
         self._receipt |= {"answered_by": str(source), "contacts": list(redirect.contacts)}
+        flaws = {
+            contact: flaw_in(contact, node_host=source.host, own=self._own) for contact in redirect.parsed_contacts()
+        }
+        self.counters.update(f"contact: {flaw}" for flaw in flaws.values() if flaw)
+        usable = [contact for contact, flaw in flaws.items() if not flaw]
+        if not usable:
+            self._end(outcomes.NOWHERE, now)
+            return
         self._end(
             outcomes.FOUND,
             now,
-            contacts=tuple(uri_of(contact, self._callee, redirect.token) for contact in redirect.parsed_contacts()),
+            contacts=tuple(uri_of(contact, self._callee, redirect.token) for contact in usable),
             token=redirect.token,
             fingerprint=redirect.fingerprint,
         )

@@ -33,6 +33,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
 """When the callee signs an ERROR with this code; `again` is no end."""
 
 FOUND = (302, "{callee} is there")
+NOWHERE = (480, "{callee}'s adapter names no phone that can be called")
 NO_ANSWER = (480, "{callee}'s adapter does not answer")
 UNPROVEN = (438, "what answers in {callee}'s place cannot prove to be {callee}")
 CANCELLED = (487, "the caller hung up")

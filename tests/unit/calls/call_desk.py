@@ -75,7 +75,9 @@ def found(
     )
 
 
-def inviting(*, callee: str = "bob", seed: int = 1, now: float = NOW, fingerprint: bytes = b"") -> Inviting:
+def inviting(
+    *, callee: str = "bob", seed: int = 1, now: float = NOW, fingerprint: bytes = b"", own: tuple = ()
+) -> Inviting:
     return Inviting(
         caller=ALICE,
         party=party_of("alice"),
@@ -83,6 +85,7 @@ def inviting(*, callee: str = "bob", seed: int = 1, now: float = NOW, fingerprin
         random_bytes=random.Random(seed).randbytes,
         now=now,
         fingerprint=fingerprint,
+        own=own,
     )
 
 
