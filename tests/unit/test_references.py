@@ -83,7 +83,7 @@ def test_every_document_that_is_named_exists():
 
 @pytest.mark.parametrize("path", [*PAGES, *FRONT], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_that_a_page_names_exists(path):
-    named = re.findall(r"((?:unit|integration)/[\w/]+\.py)(?:::(\w+))?", path.read_text(encoding="utf-8"))
+    named = re.findall(r"((?:unit|integration|adversarial)/[\w/]+\.py)(?:::(\w+))?", path.read_text(encoding="utf-8"))
     for file, test in named:
         body = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert f"def {test}(" in body or not test, f"{file} has no {test}"
