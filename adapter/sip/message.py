@@ -1,4 +1,4 @@
-"""Requests in, answers out: the one module that knows the message library.  I/O: none.
+"""Messages in, answers out: the one module that knows the message library.  I/O: none.
 
 The library (aiosipua) splits headers and spells answers; it is lenient on purpose, so the start line is read here and
 the values are judged in `validate`. Headers are read as raw text and echoed as they came: Via, From, To, Call-ID and
@@ -31,6 +31,7 @@ ECHOED: Final = ("From", "To", "Call-ID", "CSeq")
 
 _START: Final = re.compile(rf"({TOKEN}) (\S+) SIP/(\d+\.\d+)", re.IGNORECASE)
 _LOOSE_START: Final = re.compile(r"(\S+)\s.*\sSIP\s*/\s*\d+\.\d+\s*", re.IGNORECASE)
+_STATUS: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: [^\n]*)?", re.IGNORECASE)
 _STUN_COOKIE: Final = b"\x21\x12\xa4\x42"
 _STUN_HEADER_BYTES: Final = 20
 
@@ -53,9 +54,32 @@ class Request:
     charset: str
     """utf-8, or latin-1 where a phone writes raw Latin-1 names: either way an answer gives back the same bytes."""
     headers: CaseInsensitiveDict
+    lines: tuple[str, ...] = ()
+    """The header lines as they came, continuations apart; for whoever passes the message on."""
 
     def values(self, name: str) -> list[str]:
         """Return every value of a header, in the order they came; long and compact names are one."""
+        return self.headers.get(name)
+
+    def value(self, name: str) -> str:
+        """Return the first value of a header, or an empty text."""
+        return self.headers.get_first(name) or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """A response as it came, for passing on."""
+
+    start: str
+    """The status line."""
+    status: int
+    body: bytes
+    charset: str
+    headers: CaseInsensitiveDict
+    lines: tuple[str, ...]
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of a header, in the order they came."""
         return self.headers.get(name)
 
     def value(self, name: str) -> str:
@@ -107,7 +131,53 @@ def parse_request(data: bytes) -> Request:
         flaw=_flaw(lines, is_exact=exact is not None),
         charset=charset,
         headers=headers,
+        lines=tuple(lines),
     )
+
+
+def parse_response(data: bytes) -> Response:
+    """Read one response; RemoteError when it is none, over a cap or malformed."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise RemoteError("a message is too large")
+    head, body = _split(data.lstrip(b"\r\n"))
+    if len(head) > MAX_HEAD_BYTES:
+        raise RemoteError("the headers of a message are too large")
+    text, charset = _decode(head)
+    start, *lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    status = _STATUS.fullmatch(start)
+    if status is None or len(lines) > MAX_HEADER_LINES or _flaw(lines, is_exact=True):
+        raise RemoteError("a response is malformed")
+    try:
+        headers = SipMessage.parse("OPTIONS sip:x SIP/2.0\r\n" + "\r\n".join(lines) + "\r\n\r\n").headers
+    except ValueError as error:
+        raise RemoteError("the headers of a message cannot be read") from error
+    if len(headers.get("via")) > MAX_VIAS:
+        raise RemoteError("a message has too many Via values")
+    return Response(
+        start=start,
+        status=int(status.group(1)),
+        body=body,
+        charset=charset,
+        headers=headers,
+        lines=tuple(lines),
+    )
+
+
+def is_response(data: bytes) -> bool:
+    """Tell whether a datagram starts as a response does."""
+    return data.lstrip(b"\r\n")[:4].upper() == b"SIP/"
+
+
+def without_lines(lines: tuple[str, ...], names: frozenset[str]) -> list[str]:
+    """Drop the headers with these lower-case names, their continuation lines too."""
+    kept: list[str] = []
+    keeps = False
+    for line in lines:
+        if line[:1] not in {" ", "\t"}:
+            keeps = bool(line) and line.partition(":")[0].strip().lower() not in names
+        if keeps:
+            kept.append(line)
+    return kept
 
 
 def build_response(

@@ -81,6 +81,10 @@ class Outbox:
         self.counters[f"refused {refusal.status}"] += 1
         self._send(data, flow)
 
+    def relay(self, data: bytes, flow: Flow) -> None:
+        """Pass a message on as it is."""
+        self._send(data, flow)
+
     def repeat(self, exchange: Exchange, now: float) -> None:
         """Give a retransmitted request its last answer again, if it has one."""
         self.counters["retransmissions"] += 1

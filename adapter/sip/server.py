@@ -2,7 +2,8 @@
 
 The order in which a request is treated:
 
-1.  What only keeps a path open, a response, anything that is not SIP: dropped and counted.
+1.  What only keeps a path open and what is not SIP: dropped and counted. A response too, unless it answers what was
+    forwarded for a phone that mis-followed a 302 (`forward`).
 2.  From a source that is not accepted: 403, without keeping anything for it. An ACK is never answered.
 3.  What is malformed, or one too many: refused without keeping anything, in the same words each time it comes.
 4.  What belongs to a live transaction: its last answer again, or silence.
@@ -14,11 +15,13 @@ The order in which a request is treated:
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from adapter.sip.forward import Forward
 from adapter.sip.matching import MAX_TRANSACTIONS, Exchange, Exchanges, Flow, key_of
-from adapter.sip.message import is_keepalive, parse_request
+from adapter.sip.message import is_keepalive, is_response, parse_request
 from adapter.sip.naming import OwnHost, registering_user
 from adapter.sip.outbox import TRYING, Outbox
 from adapter.sip.redirect import decide
@@ -31,6 +34,7 @@ from adapter.sip.verdict import (
     Acknowledged,
     Cancelled,
     InviteAsked,
+    InviteVerdict,
     RegisterAsked,
     RegisterVerdict,
     ServerEvent,
@@ -78,6 +82,9 @@ class SipServer:
         self._registrar = Registrar(address=address)
         self._exchanges = Exchanges()
         self._outbox = Outbox(self._exchanges, tag_key=tag_key)
+        # one random key, two uses that must not meet
+        forward_key = hashlib.blake2s(b"branch", key=tag_key).digest()
+        self._forward = Forward(key=forward_key, address=address, is_own_host=is_own_host)
         self._questions: dict[int, tuple[Exchange, Update | None]] = {}
         self._events: deque[ServerEvent] = deque()
         self.counters = self._outbox.counters
@@ -86,6 +93,9 @@ class SipServer:
         """Take one message as it came."""
         if is_keepalive(data):
             self.counters["keepalives"] += 1
+            return
+        if is_response(data):
+            self._receive_response(data, flow, now)
             return
         try:
             raw = parse_request(data)
@@ -132,6 +142,9 @@ class SipServer:
             if update is not None and verdict.status == OK:
                 self._registrar.store(update, now)
                 headers = (*self._registrar.listing(update.user, now), *headers)
+            elif isinstance(verdict, InviteVerdict) and verdict.contacts and exchange.call is not None:
+                caller = exchange.call.caller
+                self._forward.grant(exchange.flow, caller=caller, contacts=verdict.contacts, now=now)
             self._outbox.answer(exchange, verdict.status, phrase_of(verdict), now, headers)
         except Refusal as refusal:
             self._outbox.refuse(exchange, refusal, now)
@@ -158,7 +171,24 @@ class SipServer:
         if not self._accepts(flow.host):
             raise Refusal(403, "Phones of other hosts are not served here")
 
+    def _receive_response(self, data: bytes, flow: Flow, now: float) -> None:
+        """Nothing is ever asked from here: only what a forwarded request was answered is passed back."""
+        try:
+            relayed = self._forward.response(data, flow, now)
+        except RemoteError as error:
+            self.counters[f"dropped: {error.reason}"] += 1
+            return
+        if relayed is None:
+            self.counters["dropped: a response where a request is due"] += 1
+            return
+        self.counters["forwarded responses"] += 1
+        self._outbox.relay(*relayed)
+
     def _receive_valid(self, request: ValidRequest, flow: Flow, now: float) -> None:
+        if (relayed := self._forward.request(request, flow, now)) is not None:
+            self.counters[f"forwarded {request.method}"] += 1
+            self._outbox.relay(*relayed)
+            return
         exchange = self._exchanges.find(key_of(request, flow))
         if request.method == "ACK":
             if exchange is not None:
