@@ -8,8 +8,10 @@ The rules:
    for until its last retransmission, because a node that is passed over for one lost datagram makes a wrong successor.
    Those who would take its place are asked meanwhile: many dead nodes cost as much time as one.
 3. Suspects are not asked, unless whoever starts it knows nobody else.
-4. At most MAX_REQUESTS are sent, an answer names K contacts at most, an address stands for two ids at most.
-5. Only nodes that answered come back, under the id that they proved.
+4. At most MAX_REQUESTS are sent, an answer names K contacts at most, each address once.
+5. Whoever names a true id at a false address, or a false id at a true one, hides nobody: each pair is a candidate of
+   its own, MAX_NAMED for one id and for one address, and the first that answers for an id ends the others.
+6. Only nodes that answered come back, under the id that they proved.
 
 The library's spider works in rounds, each as slow as its slowest node, recursively, without a bound.
 """
@@ -35,8 +37,9 @@ ALPHA: Final = 3
 MAX_REQUESTS: Final = 200
 MAX_UNDER_WAY: Final = 32
 """However many are overdue, so many datagrams at most are in the air for one look-up."""
-MAX_IDS_PER_ADDRESS: Final = 2
-"""Ids that others may claim for one address: the true one and one mistake."""
+MAX_NAMED: Final = 5
+"""Addresses that others may name for one id, and ids for one address: an answer adds one, so it takes as many liars to
+hide a node."""
 
 
 class _Stage(Enum):
@@ -57,9 +60,10 @@ class FlowSpider(SpiderCrawl):
     ) -> None:
         """Take the id that is looked up, as a node, and the contacts to begin with."""
         super().__init__(protocol, node, [], ksize, alpha)
-        self._stages: dict[RingId, _Stage] = {}
+        self._stages: dict[Peer, _Stage] = {}
         self._candidates: list[tuple[int, Peer]] = []
         self._ids_at: Counter[tuple[str, int]] = Counter()
+        self._named: dict[RingId, list[Peer]] = {}
         self._progress = asyncio.Event()
         self._requests = 0
         self._silent = 0
@@ -78,16 +82,16 @@ class FlowSpider(SpiderCrawl):
             if not self._count(_Stage.ASKED, _Stage.LATE):
                 break
             await self._progress.wait()
-        return [peer for peer in self._nearest() if self._stages[peer.id] is _Stage.ANSWERED]
+        return [peer for peer in self._nearest() if self._stages[peer] is _Stage.ANSWERED]
 
     def _nearest(self, *without: _Stage) -> list[Peer]:
         """Return the K nearest candidates that have not failed, those in some other stages left out too."""
         out = {_Stage.FAILED, *without}
-        alive = (peer for _, peer in self._candidates if self._stages[peer.id] not in out)
+        alive = (peer for _, peer in self._candidates if self._stages[peer] not in out)
         return [peer for peer, _ in zip(alive, range(self.ksize), strict=False)]
 
     def _is_over(self) -> bool:
-        return all(self._stages[peer.id] is _Stage.ANSWERED for peer in self._nearest())
+        return all(self._stages[peer] is _Stage.ANSWERED for peer in self._nearest())
 
     def _count(self, *stages: _Stage) -> int:
         return sum(stage in stages for stage in self._stages.values())
@@ -100,7 +104,7 @@ class FlowSpider(SpiderCrawl):
         for peer in self._nearest(_Stage.LATE):
             if room <= 0:
                 return
-            if self._stages[peer.id] is _Stage.NEW:
+            if self._stages[peer] is _Stage.NEW:
                 room -= 1
                 self._requests += 1
                 self._ask(peer)
@@ -110,33 +114,43 @@ class FlowSpider(SpiderCrawl):
         call = self.protocol.call_find_node(node_of(peer), self.node, on_late=lambda: self._late(peer))
         task = self.protocol.spawn(call, name="ring look-up")
         if task is None:
-            self._stages[peer.id] = _Stage.FAILED
+            self._stages[peer] = _Stage.FAILED
             return
-        self._stages[peer.id] = _Stage.ASKED
+        self._stages[peer] = _Stage.ASKED
         # not in the task itself: one that is cancelled before it ran for the first time never runs
         task.add_done_callback(lambda done: self._done(peer, done))
 
     def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
         answered, contacts = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
-        if not answered and self._stages[peer.id] is _Stage.ASKED:
+        if not answered and self._stages[peer] is _Stage.ASKED:
             self._silent += 1
-        self._stages[peer.id] = _Stage.ANSWERED if answered else _Stage.FAILED
+        if self._stages[peer] is not _Stage.FAILED:
+            self._stages[peer] = _Stage.ANSWERED if answered else _Stage.FAILED
+        if answered:
+            for other in self._named[peer.id]:
+                if other != peer:
+                    self._stages[other] = _Stage.FAILED
         self._learn(contacts)
         self._progress.set()
 
     def _late(self, peer: Peer) -> None:
-        if self._stages[peer.id] is _Stage.ASKED:
-            self._stages[peer.id] = _Stage.LATE
+        if self._stages[peer] is _Stage.ASKED:
+            self._stages[peer] = _Stage.LATE
             self._silent += 1
             self._progress.set()
 
     def _learn(self, contacts: tuple[Peer, ...], *, anyway: bool = False) -> None:
         """Add candidates, nearest first, without suspects; `anyway`: whoever starts the look-up chose them."""
-        for peer in contacts:
-            known = peer.id in self._stages or self._ids_at[peer.address] >= MAX_IDS_PER_ADDRESS
-            if known or (self.protocol.is_suspect(peer) and not anyway):
+        once = {peer.address: peer for peer in contacts}
+        for peer in contacts if anyway else once.values():
+            named = self._named.setdefault(peer.id, [])
+            is_settled = any(self._stages[other] is _Stage.ANSWERED for other in named)
+            if is_settled or peer in named or max(len(named), self._ids_at[peer.address]) >= MAX_NAMED:
                 continue
-            self._stages[peer.id] = _Stage.NEW
+            if self.protocol.is_suspect(peer) and not anyway:
+                continue
+            named.append(peer)
+            self._stages[peer] = _Stage.NEW
             self._ids_at[peer.address] += 1
             self._candidates.append((peer.id ^ self.node.long_id, peer))
         self._candidates.sort(key=lambda candidate: candidate[0])

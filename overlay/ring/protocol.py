@@ -7,7 +7,7 @@ once, stores whatever it is told to, and goes through its whole storage for each
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from kademlia.protocol import KademliaProtocol
@@ -16,6 +16,7 @@ from overlay.errors import LocalError, RemoteError
 from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, node_of, peer_of, target
 from overlay.ring.datagrams import HardRpc, Outcome
 from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
+from overlay.ring.liveness import SUSPECT_S
 from overlay.ring.retransmission import QUICK, Patience
 from overlay.ring.routing import ExactRoutingTable
 from overlay.ring.rpc import Answer, Request
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from overlay.ring.sessions import Sessions
 
 MAX_LOST: Final = 64
+MAX_DEAD_ENDS: Final = 1024
+"""Addresses, with the ids they were named for, that are remembered as silent."""
 
 T = TypeVar("T")
 
@@ -66,6 +69,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self.lost: deque[Peer] = deque(maxlen=MAX_LOST)
         """Contacts that fell silent, the latest last: whom to try when nobody is left, or when the network was cut."""
         self._on_contacts = on_contacts
+        self._dead_ends: OrderedDict[Peer, float] = OrderedDict()
 
     @property
     def me(self) -> Peer:
@@ -119,8 +123,11 @@ class HardProtocol(HardRpc, KademliaProtocol):
         return [node for node in found if node.long_id not in suspects][:count] if suspects else found
 
     def is_suspect(self, peer: Peer) -> bool:
-        """Tell whether a node was silent lately."""
-        return self.liveness.is_suspect(peer.id, self._loop.time())
+        """Tell whether a node was silent lately at this address."""
+        silent_at = self._dead_ends.get(peer)
+        if silent_at is not None:
+            return self._loop.time() - silent_at < SUSPECT_S
+        return self._is_at_home(peer.id, peer.address) and self.liveness.is_suspect(peer.id, self._loop.time())
 
     async def close(self) -> None:
         """Close the socket, end every request and every task. May be called twice."""
@@ -192,6 +199,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def _heard(self, peer: Peer, message: Request | Answer | None) -> None:
         was_suspect = self.liveness.heard(peer.id)
+        self._dead_ends.pop(peer, None)
         # a goodbye that comes twice must not bring its sender back
         if not (isinstance(message, Request) and message.method == "leave"):
             self.welcome_if_new(node_of(peer))
@@ -201,16 +209,24 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def _missed(self, call: Call) -> None:
         if call.expected is None:
             return
-        is_dead = self.liveness.missed(call.expected, begun_at=call.begun_at, now=self._loop.time())
-        node = self.router.get(target(call.expected))
-        if node is None or (node.ip, node.port) != call.address:
+        peer = Peer(id=call.expected, host=call.address[0], port=call.address[1])
+        if not self._is_at_home(peer.id, peer.address):
+            # somebody named this address: its silence says nothing of the node whose id it was named for
+            self._dead_ends[peer] = self._loop.time()
+            if len(self._dead_ends) > MAX_DEAD_ENDS:
+                self._dead_ends.popitem(last=False)
             return
-        if is_dead:
+        if self.liveness.missed(peer.id, begun_at=call.begun_at, now=self._loop.time()):
             self.counters["died"] += 1
-            self.lost.append(peer_of(node))
-            self.drop(peer_of(node))
+            self.lost.append(peer)
+            self.drop(peer)
         else:
             self._on_contacts()
+
+    def _is_at_home(self, ring_id: RingId, address: tuple[str, int]) -> bool:
+        """Tell whether a contact of ours has that id and that address, both proved."""
+        node = self.router.get(target(ring_id))
+        return node is not None and (node.ip, node.port) == address
 
     def _probe(self, node: Node) -> None:
         """Ask the oldest contact of a full bucket whether it lives: its silences make room."""
