@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol, Self
 from adapter.config import Address, Settings, format_address, parse_address, parse_user
 from adapter.control_client import ControlClient, NoAdapter, Watch
 from adapter.problems import Problem
-from adapter.service import AdapterService, ServiceConfig
+from adapter.service import AdapterService
+from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
 from overlay.ring.addresses import address_towards, lan_address
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from adapter.enrolment import Enrolment
     from adapter.keystore import Keys
-    from adapter.service import ServiceConfig
+    from adapter.service_config import ServiceConfig
     from adapter.state import StateDir
     from adapter.steps import Step
     from overlay.ring.ids import Peer
@@ -184,15 +184,16 @@ class Membership:
         return next((enrolment.overlay_bundle.thumbprint() for enrolment in self._enrolments.values()), None)
 
     async def _open(self, enrolment: Enrolment, address: tuple[str, int]) -> None:
-        """Open the ring node with the first credential there is."""
-        if self._ring is not None:
-            return
+        """Open the ring node, or let the one that runs go on with this newer credential."""
         identity = RingIdentity(
             node_key=next(iter(self._keys.values())).node,
             credential=enrolment.credential,
             overlay=enrolment.overlay,
             overlay_public=enrolment.overlay_bundle.ed25519,
         )
+        if self._ring is not None:
+            self._ring.renew(identity)
+            return
         store = RecordStore(self._state.path / STORE_FILE)
         ring = KademliaRing(identity, store, dealing_public=enrolment.dealing.dealing_public)
         ring.on_line = self._on_line

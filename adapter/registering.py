@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adapter.keystore import Keys
-    from adapter.service import ServiceConfig
+    from adapter.service_config import ServiceConfig
     from adapter.steps import Step
     from overlay.ring.kademlia_ring import KademliaRing
 

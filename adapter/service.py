@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adapter.bridge import Bridge
@@ -22,39 +21,15 @@ from adapter.reports import lookup_report, ring_report, user_report
 from adapter.sip.endpoint import SipEndpoint
 from adapter.state import StateDir
 from adapter.steps import Steps
-from overlay.errors import LocalError
 from overlay.ring.addresses import is_own_address
 from overlay.trust.identity import parse_aor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from adapter.service_config import ServiceConfig
 
     Emit = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceConfig:
-    """What an adapter is started with."""
-
-    users: tuple[str, ...]
-    """AORs of this device, at least one."""
-    state_dir: Path
-    """Where its keys, its registered state and its lock lie."""
-    bootstrap: tuple[str, int] | None
-    """Where the bootstrap server listens (TCP); None: whoever is registered stays, nobody new can be."""
-    sip: tuple[str, int]
-    """Address that phones reach it at (UDP); port 0: any free one."""
-    ring: tuple[str, int]
-    """Address that other nodes reach it at (UDP); port 0: any free one."""
-    overlay_key: bytes | None = None
-    """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
-    code: str = ""
-    """Enrolment code, where the bootstrap server asks for one."""
-
-    def __post_init__(self) -> None:
-        if not self.users:
-            raise LocalError("an adapter serves at least one user")
 
 
 class AdapterService:

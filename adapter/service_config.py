@@ -1,0 +1,35 @@
+"""What an adapter is started with.  I/O: none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from overlay.errors import LocalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """What an adapter is started with."""
+
+    users: tuple[str, ...]
+    """AORs of this device, at least one."""
+    state_dir: Path
+    """Where its keys, its registered state and its lock lie."""
+    bootstrap: tuple[str, int] | None
+    """Where the bootstrap server listens (TCP); None: whoever is registered stays, nobody new can be."""
+    sip: tuple[str, int]
+    """Address that phones reach it at (UDP); port 0: any free one."""
+    ring: tuple[str, int]
+    """Address that other nodes reach it at (UDP); port 0: any free one."""
+    overlay_key: bytes | None = None
+    """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
+    code: str = ""
+    """Enrolment code, where the bootstrap server asks for one."""
+
+    def __post_init__(self) -> None:
+        if not self.users:
+            raise LocalError("an adapter serves at least one user")
