@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration clean
+.PHONY: help setup demo test check lint format types arch unit integration interop interop-quick interop-setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,15 @@ unit: setup ## the tests without sockets or clocks
 
 integration: setup ## the tests on loopback: real sockets, processes and audio
 	@$(PY) -m pytest tests/integration $(ARGS)
+
+interop: setup ## real phones on a LAN of namespaces: root, Debian or Ubuntu (ARGS="--only 'call baresip'")
+	@$(PY) -m tests.interop $(ARGS)
+
+interop-quick: setup ## the same with five pairs of phones, in under three minutes
+	@$(PY) -m tests.interop --quick $(ARGS)
+
+interop-setup: ## install the phones and what listens to them (root, apt); says what cannot be had
+	@tests/interop/setup.sh
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -1,0 +1,86 @@
+"""`python -m tests.interop [--quick] [--only WORDS]`: exit code 0 only if every case that could be played was ok."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.interop.board import Board
+from tests.interop.cases import Case, all_cases, play
+from tests.interop.phones import missing
+from tests.interop.scene import Scene
+
+RESULT = Path("build/interop.json")
+LOGS = Path("build/interop-logs")
+NEEDED = ("ip", "tcpdump", "sox")
+
+
+async def _play(cases: list[Case], folder: Path, board: Board) -> None:
+    async with Scene(folder=folder / "lan") as scene:
+        if any("twinkle" in case.needs for case in cases):
+            await scene.start_sound()
+        for case in cases:
+            why = next(filter(None, map(missing, case.needs)), "")
+            if why:
+                case.row.skipped, case.row.why = True, why
+            else:
+                board.begin(case.row)
+                await play(case, scene)
+            board.done(case.row)
+
+
+def main() -> int:
+    """Play the cases once."""
+    parser = argparse.ArgumentParser(prog="make interop", description="Real phones call each other on a LAN.")
+    parser.add_argument("--quick", action="store_true", help="five pairs")
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases with all these words in their names")
+    parser.add_argument("--keep", action="store_true", help="keep logs, packets and recordings of good cases too")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        print("make interop makes network namespaces and needs root: sudo make interop", file=sys.stderr)  # noqa: T201
+        return 2
+    if absent := [program for program in NEEDED if shutil.which(program) is None]:
+        print(f"{', '.join(absent)} not installed: make interop-setup", file=sys.stderr)  # noqa: T201
+        return 2
+    cases = [case for case in all_cases() if not arguments.quick or case.quick]
+    cases = [case for case in cases if set(arguments.only.split()) <= set(case.name.split("-"))]
+    folder = Path(tempfile.mkdtemp(prefix="secp2psip-interop-"))
+    began = time.monotonic()
+    board = Board(len(cases))
+    try:
+        with board:
+            asyncio.run(_play(cases, folder, board))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        _keep(folder, cases, everything=arguments.keep)
+    rows = [case.row for case in cases]
+    if not arguments.only:
+        RESULT.parent.mkdir(exist_ok=True)
+        RESULT.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
+    board.verdict(rows, time.monotonic() - began)
+    return 0 if rows and all(row.ok or row.skipped for row in rows) else 1
+
+
+def _keep(folder: Path, cases: list[Case], *, everything: bool) -> None:
+    """Keep what is needed to understand a failure."""
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    for log in folder.glob("*/*.log"):
+        shutil.copy(log, LOGS)
+    for case in cases:
+        source = folder / "lan" / "cases" / case.name
+        if source.is_dir() and (everything or not case.row.ok):
+            shutil.copytree(source, LOGS / case.name, ignore=shutil.ignore_patterns("*.out"), symlinks=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
