@@ -67,6 +67,7 @@ class Membership:
         self._enrolments: dict[str, Enrolment] = {}
         self._upkeeps: dict[str, Upkeep] = {}
         self._ring: KademliaRing | None = None
+        self._store: RecordStore | None = None
         self._directory: Directory | None = None
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
@@ -164,6 +165,8 @@ class Membership:
         if self._ring is not None:
             self._keep_peers()
             await self._ring.leave()
+        if self._store is not None:
+            self._store.close()
 
     async def _enrol(self, user: str, step: Step) -> None:
         """Ask the bootstrap server, see that it did what it says, and write that down."""
@@ -194,8 +197,8 @@ class Membership:
         if self._ring is not None:
             self._ring.renew(identity)
             return
-        store = RecordStore(self._state.path / STORE_FILE)
-        ring = KademliaRing(identity, store, dealing_public=enrolment.dealing.dealing_public)
+        self._store = RecordStore(self._state.path / STORE_FILE)
+        ring = KademliaRing(identity, self._store, dealing_public=enrolment.dealing.dealing_public)
         ring.on_line = self._on_line
         ring.on_change = self._ring_changed
         await ring.open(*address)
