@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bootstrap.registration import Accepted, Expected, Policy, Refused, decide
+from bootstrap.sources import source_of
 from overlay.trust.pieces import KeyPiece, deal
 from overlay.trust.records import DealingCertificate, NodeCredential
 
@@ -66,7 +67,7 @@ class Desk:
             overlay=self.facts.name,
             thumbprint=self.keys.overlay.public.thumbprint(),
             nonce=nonce,
-            source=source,
+            source=source_of(source),
             node_id=self.keys.node_id(node_public),
         )
 

@@ -1,6 +1,6 @@
 """The door of the bootstrap server: how many may come in at once, and from where.  I/O: tcp.
 
-64 connections in all and 8 from one address; who comes above that is told so and sent away, and above twice that closed
+64 connections in all and 8 from one source; who comes above that is told so and sent away, and above twice that closed
 without a word. A dialog that fails in an unforeseen way ends itself and nothing else.
 """
 
@@ -12,6 +12,7 @@ from collections import Counter as Tally
 from typing import TYPE_CHECKING, Final
 
 from bootstrap.dialog import Counter, Dialog
+from bootstrap.sources import source_of
 
 MAX_CONNECTIONS: Final = 64
 MAX_CONNECTIONS_PER_SOURCE: Final = 8
@@ -53,7 +54,7 @@ class Door:
             peer = writer.get_extra_info("peername")
             # a connection that was reset before it was taken has no other end
             if peer is not None:
-                await self._talk(Dialog(self._counter, reader, writer, (peer[0], peer[1])), peer[0])
+                await self._talk(Dialog(self._counter, reader, writer, (peer[0], peer[1])), source_of(peer[0]))
         finally:
             writer.close()
             with contextlib.suppress(OSError):

@@ -87,7 +87,7 @@ class Expected:
     nonce: bytes
     """16 bytes, made for this connection alone."""
     source: str
-    """IP literal of the connection's other end."""
+    """IP literal that stands for the connection's other end; see sources.py."""
     node_id: bytes
     """20 bytes: the ring id that the request's node key gets."""
 
