@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration interop interop-quick interop-setup clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial interop interop-quick interop-setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ unit: setup ## the tests without sockets or clocks
 integration: setup ## the tests on loopback: real sockets, processes and audio
 	@$(PY) -m pytest tests/integration $(ARGS)
 
+adversarial: setup ## one attacker a file, against the real nodes
+	@$(PY) -m pytest tests/adversarial $(ARGS)
+
 interop: setup ## real phones on a LAN of namespaces: root, Debian or Ubuntu (ARGS="--only 'call baresip'")
 	@$(PY) -m tests.interop $(ARGS)
 
@@ -62,7 +65,7 @@ types: setup ## mypy, strict
 arch: setup ## adapter -> overlay <- bootstrap, and pure rooms do no I/O
 	@$(VENV)/bin/lint-imports --no-cache
 
-check: lint types arch unit integration ## all of the above
+check: lint types arch unit integration adversarial ## all of the above
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
