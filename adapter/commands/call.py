@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.commands import options
 from adapter.commands.conversation import AdapterWatch, phone_event, register
+from adapter.commands.sound import check_sound
 from adapter.config import Settings, format_address, parse_user
 from adapter.link import Link, choose_user, open_link
 from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
@@ -56,7 +57,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
             f"{caller} is your own name and cannot be called from here",
             hint="name somebody else, or say who calls with --user",
         )
-    options.check_sound(args.play, args.record)
+    check_sound(args.play, args.record)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, caller)
     try:

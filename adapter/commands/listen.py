@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from adapter.commands import options
 from adapter.commands.answering import Answerer
 from adapter.commands.conversation import AdapterWatch, register
+from adapter.commands.sound import check_sound
 from adapter.config import Settings, format_address
 from adapter.control_client import ControlError, NoAdapter
 from adapter.keyboard import Keyboard
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:
     """Wait for calls until enough came or Ctrl-C."""
     user = choose_user(settings)
-    options.check_sound(args.play, args.record)
+    check_sound(args.play, args.record)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, user)
     listening = _Listening(link, settings, screen, args, user=user)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from adapter.problems import UsageProblem
+from adapter.config import DEFAULT_SIP_PORT
 
 MAX_SECONDS: Final = 86_400.0
 MAX_CALLS: Final = 1_000_000
@@ -34,17 +34,31 @@ def add_user(parser: argparse.ArgumentParser, *, who: str, several: bool = False
     parser.add_argument("--user", dest="users", action=action, metavar="NAME", help=who)
 
 
-def add_network(parser: argparse.ArgumentParser) -> None:
-    """Add what an adapter that is started needs to know."""
+def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) -> None:
+    """Add what an adapter that is started needs to know; `fixed_port`: phones have its port typed into them."""
     parser.add_argument(
         "--bootstrap",
         metavar="HOST:PORT",
         help="the bootstrap server (port 5480 if none is given); for a first time only",
     )
-    parser.add_argument("--sip", metavar="HOST:PORT", help="where phones reach this adapter")
-    parser.add_argument("--ring", metavar="HOST:PORT", help="where other nodes reach this adapter")
+    sip_port = f"port {DEFAULT_SIP_PORT}" if fixed_port else "any port"
+    parser.add_argument(
+        "--sip",
+        metavar="HOST:PORT",
+        help=f"where phones reach this adapter (default: this machine's address, {sip_port})",
+    )
+    parser.add_argument(
+        "--ring",
+        metavar="HOST:PORT",
+        help="where other nodes reach this adapter (default: this machine's address, any port)",
+    )
     parser.add_argument("--code", help="enrolment code, where the bootstrap server asks for one")
-    parser.add_argument("--overlay-key", dest="overlay_key", metavar="HEX", help="the only bootstrap key to trust")
+    parser.add_argument(
+        "--overlay-key",
+        dest="overlay_key",
+        metavar="HEX",
+        help="fingerprint of the only bootstrap server to trust, as it prints it",
+    )
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -60,13 +74,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 def add_sound(parser: argparse.ArgumentParser) -> None:
     """Add the files that stand for microphone and speaker."""
     parser.add_argument("--play", type=Path, metavar="FILE.wav", help="what the other side hears, again and again")
-    parser.add_argument("--record", type=Path, metavar="FILE.wav", help="write what the other side says")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE.wav", help="write what the other side says; an older file goes"
+    )
     parser.add_argument("--duration", type=seconds, metavar="S", help="hang up S seconds after the call is answered")
-
-
-def check_sound(play: Path | None, record: Path | None) -> None:
-    """Refuse files that cannot be what they are for, before anything starts. Raises UsageProblem."""
-    if play is not None and not play.is_file():
-        raise UsageProblem(f"there is no file {play}", hint="--play takes a WAV file: mono, 16 bits, 8 or 16 kHz")
-    if record is not None and not record.absolute().parent.is_dir():
-        raise UsageProblem(f"there is no directory for {record}", hint="make it first, or choose another --record")
