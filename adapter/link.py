@@ -141,9 +141,7 @@ async def open_link(settings: Settings, user: str) -> Link:
         if user in running.users:
             return running
         await running.close()
-        hint = (
-            f"it serves {', '.join(running.users)}: start it with --user {user} too, or choose one of them with --user"
-        )
+        hint = f"it serves {', '.join(running.users)}: name one of them with --user, or give {user} another --state DIR"
         raise Problem(f"the adapter that runs on {state.path} does not serve {user}", hint=hint)
     return await _start_own(settings, state, user)
 
@@ -198,8 +196,8 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
 
 def explain_bind(config: ServiceConfig, error: OSError) -> Exception:
     """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
-    if error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
-        return error
+    if error.filename is not None or error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
+        return error  # a file's error names the file
     option, address = ("--sip", config.sip) if not _can_bind(config.sip) else ("--ring", config.ring)
     hint = f"choose another with {option} HOST:PORT"
     if error.errno == errno.EADDRINUSE:
@@ -235,10 +233,16 @@ def own_host(settings: Settings, state: StateDir, users: tuple[str, ...]) -> str
     return towards or lan_address().host
 
 
+def users_here(state: StateDir) -> tuple[str, ...]:
+    """Return the users that are registered from here, else those with keys: a name that was refused is nobody's."""
+    known = state.users()
+    return tuple(user for user in known if state.load_enrolment(user) is not None) or known
+
+
 def choose_user(settings: Settings, *, environment: str | None = None) -> str:
     """Return who acts: the one of --user, else the only one known here, else $USER where that is a name."""
     state = StateDir(settings.state_dir)
-    named = settings.users or state.users()
+    named = settings.users or users_here(state)
     if len(named) == 1:
         return named[0]
     if named:

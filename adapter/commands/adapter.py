@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from adapter.commands import options
 from adapter.config import DEFAULT_SIP_PORT, Settings
-from adapter.link import choose_user, explain_bind, require_a_way_in, service_config
+from adapter.link import choose_user, explain_bind, require_a_way_in, service_config, users_here
 from adapter.problems import ExitCode
 from adapter.screen import Screen
 from adapter.service import AdapterService
@@ -23,14 +23,14 @@ _ALWAYS_SHOWN: Final = frozenset({"ready", "warning", "receipt"})
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     options.add_user(parser, who="a user of this device; may be given several times", several=True)
-    options.add_network(parser)
+    options.add_network(parser, fixed_port=True)
     options.add_common(parser)
 
 
 async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:  # noqa: ARG001 -- as all commands
     """Serve until SIGINT or SIGTERM."""
     state = StateDir(settings.state_dir)
-    users = settings.users or state.users() or (choose_user(settings),)
+    users = settings.users or users_here(state) or (choose_user(settings),)
     require_a_way_in(state, settings, users)
     config = service_config(settings, users, sip_port=DEFAULT_SIP_PORT)
 

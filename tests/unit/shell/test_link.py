@@ -43,6 +43,13 @@ def test_several_known_users_have_to_be_chosen_from(settings):
     assert caught.value.hint == "choose one with --user: alice, bob"
 
 
+def test_a_name_that_was_refused_is_not_chosen_from(settings, state):
+    with state:
+        state.save_enrolment("alice", enrol("alice", load_or_create(state.path, "alice")))
+    load_or_create(settings.state_dir, "bob")  # what a registration leaves that ended with "taken"
+    assert choose_user(settings, environment="carol") == "alice"
+
+
 def test_on_a_new_device_the_login_name_acts(settings):
     assert choose_user(settings, environment="Carol") == "carol"
 
@@ -101,6 +108,11 @@ def test_a_taken_port_is_named_with_its_option(tmp_path, option):
 
 def test_another_os_error_is_left_as_it_is(settings):
     error = OSError(errno.ENOSPC, "No space left on device")
+    assert explain_bind(service_config(settings, ("alice",), sip_port=0), error) is error
+
+
+def test_a_file_that_may_not_be_written_is_no_taken_port(settings):
+    error = PermissionError(errno.EACCES, "Permission denied", "/nowhere/lock")
     assert explain_bind(service_config(settings, ("alice",), sip_port=0), error) is error
 
 
