@@ -14,6 +14,8 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from adapter.sip.carrier import UdpCarrier, open_udp
+from adapter.sip.digest import DIGEST_KEY_BYTES, Digest
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from adapter.sip.outbox import TAG_KEY_BYTES
 from adapter.sip.refusal import Refusal, explain
 from adapter.sip.server import RETRY_BUSY_S, SipServer
@@ -30,9 +32,10 @@ from overlay.errors import LocalError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from adapter.sip.binding import Binding
+    from adapter.sip.digest import PhoneSecret
     from adapter.sip.matching import Flow
     from adapter.sip.verdict import Verdict
 
@@ -69,8 +72,12 @@ class SipEndpoint:
         clock: Callable[[], float] = time.monotonic,
         handler_limit_s: float = HANDLER_LIMIT_S,
         on_ack: Callable[[IncomingInvite], None] | None = None,
+        phones: Mapping[str, PhoneSecret] | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Serve the source addresses that `accepts` allows; `clock` in seconds, going forward only.
+
+        `phones` are the users whose phones on other hosts are served too, once they have proved themselves.
 
         `on_ack` hears once of every call whose phone has taken its answer.
         """
@@ -84,6 +91,8 @@ class SipEndpoint:
             is_own_host=handler.is_own_host,
             address=lambda: self.address,
             tag_key=secrets.token_bytes(TAG_KEY_BYTES),
+            digest=Digest(phones=phones, key=secrets.token_bytes(DIGEST_KEY_BYTES)) if phones else None,
+            limits=limits,
         )
         self._carrier: UdpCarrier | None = None
         # strong references: the loop itself keeps none, and a task without one may vanish

@@ -113,10 +113,12 @@ class Forward:
             if len(self._grants) > MAX_GRANTS:
                 self._grants.popitem(last=False)
 
-    def request(self, request: ValidRequest, flow: Flow, now: float) -> Datagram | None:
+    def request(
+        self, request: ValidRequest, flow: Flow, now: float, *, admit: Callable[[], None] | None = None
+    ) -> Datagram | None:
         """Return what to send on and where; None when this request is not to be forwarded.
 
-        Refusal when it is, but cannot go any further.
+        `admit` is called before a call begins and may refuse its sender. Refusal when it cannot go any further.
         """
         if request.method not in FORWARDED or not self._grants:
             return None
@@ -135,6 +137,8 @@ class Forward:
             return None
         self._check(request, grant)
         if call is None:
+            if admit is not None:
+                admit()
             if len(grant.calls) >= MAX_INVITES:
                 raise Refusal(503, "Too many tries at one redirect")
             port = flow.port if flow.is_reliable or "rport" in request.via.parameters else request.via.port

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from adapter.sip.transaction import Event, ServerTransaction, State, event_of
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from adapter.sip.validate import ValidRequest
     from adapter.sip.verdict import IncomingInvite
-
-MAX_TRANSACTIONS: Final = 10_000
-"""At 6 KB each and 32 s of life: 300 requests a second for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

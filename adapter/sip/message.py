@@ -168,6 +168,22 @@ def is_response(data: bytes) -> bool:
     return data.lstrip(b"\r\n")[:4].upper() == b"SIP/"
 
 
+def unfolded(lines: tuple[str, ...], name: str) -> list[str]:
+    """Return the values of the header lines with this lower-case name, uncut, continuation lines joined on."""
+    values: list[str] = []
+    takes = False
+    for line in lines:
+        if line[:1] in {" ", "\t"}:
+            if takes:
+                values[-1] += " " + line.strip()
+            continue
+        found, _, value = line.partition(":")
+        takes = found.strip().lower() == name
+        if takes:
+            values.append(value.strip())
+    return values
+
+
 def without_lines(lines: tuple[str, ...], names: frozenset[str]) -> list[str]:
     """Drop the headers with these lower-case names, their continuation lines too."""
     kept: list[str] = []

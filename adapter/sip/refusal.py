@@ -20,6 +20,7 @@ REASONS: Final = {
     200: "OK",
     302: "Moved Temporarily",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapter.sip.binding import DEFAULT_EXPIRES_S, Binding, Contact, bind, is_itself, read_contacts, requested_expiry
+from adapter.sip.limits import DEFAULT_LIMITS
 from adapter.sip.refusal import Refusal
 from overlay.errors import RemoteError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_CONTACTS_PER_USER: Final = 8
 """One more pushes the oldest out: a phone that restarts without a goodbye on another port must not lock itself out."""
-MAX_BINDINGS: Final = 1024
+MAX_BINDINGS: Final = DEFAULT_LIMITS.bindings
 RETRY_FULL_S: Final = 60
 
 
@@ -46,9 +47,9 @@ class Update:
 class Registrar:
     """The bindings of every user of this adapter."""
 
-    def __init__(self, *, address: Callable[[], tuple[str, int]]) -> None:
-        """Serve on `address()`, the host and port that phones register at."""
-        self._address = address
+    def __init__(self, *, address: Callable[[], tuple[str, int]], max_bindings: int = MAX_BINDINGS) -> None:
+        """Serve on `address()`, the host and port that phones register at, `max_bindings` Contacts in all."""
+        self._address, self._max_bindings = address, max_bindings
         self._bindings: dict[str, list[Binding]] = {}
         self._number = 0
 
@@ -85,9 +86,9 @@ class Registrar:
         if not update.registers:
             return
         fresh = sum(1 for contact in update.contacts if not any(contact.uri.is_same(b.contact.uri) for b in current))
-        if sum(map(len, self._bindings.values())) + fresh > MAX_BINDINGS:
+        if sum(map(len, self._bindings.values())) + fresh > self._max_bindings:
             self._sweep(now)
-            if sum(map(len, self._bindings.values())) + fresh > MAX_BINDINGS:
+            if sum(map(len, self._bindings.values())) + fresh > self._max_bindings:
                 raise Refusal(503, "Too many phones are registered", headers=(("Retry-After", str(RETRY_FULL_S)),))
 
     def store(self, update: Update, now: float) -> None:

@@ -4,7 +4,8 @@ The order in which a request is treated:
 
 1.  What only keeps a path open and what is not SIP: dropped and counted. A response too, unless it answers what was
     forwarded for a phone that mis-followed a 302 (`forward`).
-2.  From a source that is not accepted: 403, without keeping anything for it. An ACK is never answered.
+2.  From a source that is not accepted: 403, without keeping anything for it. An ACK is never answered. Where phones of
+    other hosts are configured, their REGISTER and INVITE need credentials (`digest`) before anything is kept.
 3.  What is malformed, or one too many: refused without keeping anything, in the same words each time it comes.
 4.  What belongs to a live transaction: its last answer again, or silence.
 5.  The rest opens a transaction. OPTIONS, CANCEL and refusals are answered at once. A REGISTER that adds a Contact and
@@ -15,14 +16,16 @@ The order in which a request is treated:
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from adapter.sip.forward import Forward
-from adapter.sip.matching import MAX_TRANSACTIONS, Exchange, Exchanges, Flow, key_of
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
+from adapter.sip.matching import Exchange, Exchanges, Flow, key_of
 from adapter.sip.message import is_keepalive, is_response, parse_request
-from adapter.sip.naming import OwnHost, registering_user
+from adapter.sip.naming import OwnHost, registering_user, user_of
 from adapter.sip.outbox import TRYING, Outbox
 from adapter.sip.redirect import decide
 from adapter.sip.refusal import Headers, Refusal, as_refusal, explain, reason_of
@@ -48,9 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.sip.binding import Binding
+    from adapter.sip.digest import Digest
 
-MAX_QUESTIONS: Final = 256
-"""REGISTERs and INVITEs that the service works on at once."""
 RETRY_BUSY_S: Final = 5
 OPTIONS_HEADERS: Final[Headers] = (
     ALLOW,
@@ -71,15 +73,19 @@ class SipServer:
         is_own_host: OwnHost,
         address: Callable[[], tuple[str, int]],
         tag_key: bytes,
+        digest: Digest | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Serve the users that `serves` names to the source addresses that `accepts` allows.
 
-        `address()` is where phones find this server; `tag_key` is 32 random bytes.
+        `address()` is where phones find this server; `tag_key` is 32 random bytes; `digest` lets in phones of other
+        hosts, None: there are none.
         """
         self._accepts = accepts
         self._serves = serves
         self._is_own_host = is_own_host
-        self._registrar = Registrar(address=address)
+        self._digest, self._limits = digest, limits
+        self._registrar = Registrar(address=address, max_bindings=limits.bindings)
         self._exchanges = Exchanges()
         self._outbox = Outbox(self._exchanges, tag_key=tag_key)
         # one random key, two uses that must not meet
@@ -168,8 +174,22 @@ class SipServer:
         return len(self._exchanges)
 
     def _check_source(self, flow: Flow) -> None:
-        if not self._accepts(flow.host):
+        if self._digest is None and not self._accepts(flow.host):
             raise Refusal(403, "Phones of other hosts are not served here")
+
+    def _admit(self, request: ValidRequest, flow: Flow, now: float) -> None:
+        """Refuse a request of another host's phone unless it proves whose it is.
+
+        A CANCEL cannot be challenged: it finds the INVITE of its own sender or nothing [RFC 3261 §22.1].
+        """
+        if self._digest is None or self._accepts(flow.host) or request.method == "CANCEL":
+            return
+        if request.method in {"INVITE", "REGISTER"}:
+            user = self._digest.authenticate(request, flow.host, now)
+            if user_of(request.caller.uri) != user:
+                raise Refusal(403, "From names another user")
+        elif not self._registrar.users_at(flow.address, now):
+            raise Refusal(403, "This phone is not registered here")
 
     def _receive_response(self, data: bytes, flow: Flow, now: float) -> None:
         """Nothing is ever asked from here: only what a forwarded request was answered is passed back."""
@@ -185,7 +205,8 @@ class SipServer:
         self._outbox.relay(*relayed)
 
     def _receive_valid(self, request: ValidRequest, flow: Flow, now: float) -> None:
-        if (relayed := self._forward.request(request, flow, now)) is not None:
+        admit = functools.partial(self._admit, request, flow, now)
+        if (relayed := self._forward.request(request, flow, now, admit=admit)) is not None:
             self.counters[f"forwarded {request.method}"] += 1
             self._outbox.relay(*relayed)
             return
@@ -197,7 +218,8 @@ class SipServer:
         if exchange is not None:
             self._outbox.repeat(exchange, now)
             return
-        if len(self._exchanges) >= MAX_TRANSACTIONS:
+        admit()
+        if len(self._exchanges) >= self._limits.transactions:
             raise _busy()
         if request.method != "CANCEL" and self._exchanges.find_twin(request) is not None:
             raise Refusal(482)
@@ -253,7 +275,7 @@ class SipServer:
         self._outbox.answer(exchange, OK, reason_of(OK), now, self._registrar.listing(user, now))
 
     def _ask(self, exchange: Exchange, update: Update | None, question: RegisterAsked | InviteAsked) -> None:
-        if len(self._questions) >= MAX_QUESTIONS:
+        if len(self._questions) >= self._limits.questions:
             raise _busy()
         self._questions[exchange.number] = exchange, update
         self._events.append(question)

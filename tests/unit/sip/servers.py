@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from adapter.sip.matching import Flow
 from adapter.sip.outbox import TAG_KEY_BYTES
 from adapter.sip.server import SipServer
 from adapter.sip.verdict import InviteAsked, InviteVerdict, RegisterAsked, RegisterVerdict
 from tests.support.sip_phone import Answer, read_answer, spell
 
+if TYPE_CHECKING:
+    from adapter.sip.digest import Digest
+
 FLOW = Flow(host="192.0.2.5", port=5062)
 ADDRESS = ("192.0.2.1", 5070)
 BOB = "sip:bob@192.0.2.7:5062"
 
 
-def make_server(*, everywhere: bool = False, address: tuple[str, int] = ADDRESS) -> SipServer:
+def make_server(
+    *,
+    everywhere: bool = False,
+    address: tuple[str, int] = ADDRESS,
+    digest: Digest | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> SipServer:
     """Serve alice and carol at 192.0.2.1 and 127.0.0.1 to 192.0.2.x and loopback, or everybody everywhere."""
     return SipServer(
         accepts=lambda host: everywhere or host.startswith(("192.0.2.", "127.")),
@@ -21,6 +33,8 @@ def make_server(*, everywhere: bool = False, address: tuple[str, int] = ADDRESS)
         is_own_host=lambda host, port: everywhere or (host in {ADDRESS[0], "127.0.0.1"} and port in {None, ADDRESS[1]}),
         address=lambda: address,
         tag_key=bytes(TAG_KEY_BYTES),
+        digest=digest,
+        limits=limits,
     )
 
 

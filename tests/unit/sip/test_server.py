@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.sip import server as server_module
+from adapter.sip.limits import Limits
 from adapter.sip.matching import Flow
 from adapter.sip.refusal import Refusal
 from adapter.sip.server import SipServer
@@ -223,18 +223,16 @@ def test_a_refusal_of_a_stranger_is_hardly_larger_than_what_it_sent():
     assert len(answer) < 1.3 * len(data)
 
 
-def test_over_the_cap_of_transactions_there_is_a_503(monkeypatch):
-    monkeypatch.setattr(server_module, "MAX_TRANSACTIONS", 2)
-    server = make_server()
+def test_over_the_cap_of_transactions_there_is_a_503():
+    server = make_server(limits=Limits(transactions=2))
     results = [ask(server, spell("OPTIONS", call_id=f"c{number}"))[0] for number in range(3)]
     assert [answer.status for answer in results] == [200, 200, 503]
     assert results[2].one("Retry-After") == "5"
     assert server.live_transactions() == 2
 
 
-def test_over_the_cap_of_questions_there_is_a_503(monkeypatch):
-    monkeypatch.setattr(server_module, "MAX_QUESTIONS", 1)
-    server = make_server()
+def test_over_the_cap_of_questions_there_is_a_503():
+    server = make_server(limits=Limits(questions=1))
     called(server)
     server.datagrams_to_send()
     busy = ask(server, invite(branch=";branch=z9hG4bK-9", call_id="call-9"))
