@@ -73,7 +73,7 @@ def user_report(user: str, membership: Membership, phones: Sequence[Binding]) ->
     return {
         "user": user,
         "registered": enrolment is not None,
-        "phones": [f"{binding.host}:{binding.port}" for binding in phones],
+        "phones": [_address(binding) for binding in phones],
         "placed": "" if enrolment is None else f"{len(placed)} of {enrolment.dealing.n}",
         "holders": {str(index): _address(peer) for index, peer in sorted(placed.items())},
         "expires_at": None if enrolment is None else membership.expires_at(user),
@@ -84,5 +84,5 @@ def _node(peer: Peer) -> str:
     return id_to_bytes(peer.id).hex()
 
 
-def _address(peer: Peer) -> str:
+def _address(peer: Peer | Binding) -> str:
     return f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"

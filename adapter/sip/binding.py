@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from adapter.sip.grammar import address_of, split_outside, without_parameters
 from adapter.sip.refusal import Refusal
 from adapter.sip.uri import SipUri, parse_name_addr
 from overlay.errors import RemoteError
+
+if TYPE_CHECKING:
+    from adapter.sip.registrar import Update
 
 MIN_EXPIRES_S: Final = 30
 MAX_EXPIRES_S: Final = 300
@@ -21,6 +24,10 @@ MAX_EXPIRES_S: Final = 300
 DEFAULT_EXPIRES_S: Final = 300
 MAX_CONTACTS_PER_REQUEST: Final = 8
 MAX_CONTACT_CHARS: Final = 1024
+FIRST_EPHEMERAL_PORT: Final = 32_768
+"""Where Linux begins to hand out ports to connections; other systems begin higher [RFC 6335 §6]."""
+GONE: Final = -1
+"""A connection that ended with the adapter that it belonged to."""
 
 _Q: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _SECONDS: Final = re.compile(r"[0-9]+")
@@ -47,7 +54,7 @@ class Binding:
     uri: str
     """The URI that others are sent to."""
     host: str
-    """Host of `uri`, IPv6 in brackets."""
+    """Host of `uri`, IPv6 without brackets."""
     port: int
     """Port of `uri`, the transport's own when it names none."""
     transport: str
@@ -55,6 +62,8 @@ class Binding:
     q: float
     source: tuple[str, int]
     """Address and port that the REGISTER came from."""
+    connection: int
+    """Number of the connection that it came over; 0 for UDP, `GONE` for one of an adapter that has ended since."""
     expires_at: float
     """On the clock of the endpoint."""
     registered_at: float
@@ -63,6 +72,15 @@ class Binding:
     cseq: int
     number: int
     """Counts up with every refresh of any binding, so that the youngest is known."""
+
+    @property
+    def is_one_way(self) -> bool:
+        """Tell whether only the phone's own connection leads to it: its Contact is where it called from, not a door.
+
+        Phones that do so over TCP (linphone) cannot be called by anyone else. A port below those that the kernel hands
+        out was chosen, so something listens there.
+        """
+        return bool(self.connection) and self.port == self.source[1] >= FIRST_EPHEMERAL_PORT
 
 
 def read_contacts(values: list[str], *, default_s: int) -> tuple[Contact, ...]:
@@ -97,27 +115,34 @@ def reachable(contact: Contact, *, adapter_host: str) -> str:
     return contact.uri.at_host(f"[{own}]" if own.version == 6 else str(own))  # noqa: PLR2004 - the IP version
 
 
-def is_itself(contact: Contact, address: tuple[str, int]) -> bool:
-    """Tell whether others would reach the adapter at `address` by this Contact, and never a phone."""
+def is_itself(contact: Contact, address: tuple[str, int], tls_port: int = 0) -> bool:
+    """Tell whether others would reach the adapter at `address` by this Contact, and never a phone.
+
+    At its `tls_port` (0: none) it has TCP only, so a phone may have the UDP port of the same number.
+    """
     host, port = address
     moved = reachable(contact, adapter_host=host) != contact.text
-    return contact.uri.port == port and (moved or contact.uri.host.strip("[]") == host)
+    ports = {port} if contact.uri.transport == "udp" else {port, tls_port}
+    return port_of(contact.uri) in ports and (moved or address_of(contact.uri.host) == address_of(host) is not None)
 
 
-def bind(
-    contact: Contact, *, adapter_host: str, source: tuple[str, int], now: float, order: tuple[str, int, int]
-) -> Binding:
-    """Make the binding that a Contact asks for; `order` is Call-ID, CSeq and the running number."""
+def port_of(uri: SipUri) -> int:
+    """Return the port that a URI leads to, the transport's own when it names none [RFC 3261 §19.1.2]."""
+    return uri.port or (5061 if uri.transport == "tls" else 5060)
+
+
+def bind(contact: Contact, *, adapter_host: str, update: Update, now: float, order: tuple[str, int, int]) -> Binding:
+    """Make the binding that a Contact of a REGISTER asks for; `order` is Call-ID, CSeq and the running number."""
     uri = reachable(contact, adapter_host=adapter_host)
     moved = uri != contact.text
-    transport = contact.uri.transport
     return Binding(
         uri=uri,
-        host=adapter_host if moved else contact.uri.host,
-        port=contact.uri.port or (5061 if transport == "tls" else 5060),
-        transport=transport,
+        host=(adapter_host if moved else contact.uri.host).strip("[]"),
+        port=port_of(contact.uri),
+        transport=contact.uri.transport,
         q=contact.q,
-        source=source,
+        source=update.source,
+        connection=update.connection,
         expires_at=now + contact.expires_s,
         registered_at=now,
         contact=contact,

@@ -94,6 +94,7 @@ class Exchanges:
         self._twins: dict[Hashable, Exchange] = {}
         # (when, tie breaker, key); a transaction that moved on leaves its old entries here until they come up
         self._deadlines: list[tuple[float, int, Hashable]] = []
+        self._connected: dict[int, dict[Hashable, Exchange]] = {}
         self._counter = 0
 
     def __len__(self) -> int:
@@ -126,7 +127,13 @@ class Exchanges:
         self._exchanges[exchange.key] = exchange
         if exchange.twin is not None:
             self._twins[exchange.twin] = exchange
+        if flow.connection:
+            self._connected.setdefault(flow.connection, {})[exchange.key] = exchange
         return exchange
+
+    def over(self, connection: int) -> tuple[Exchange, ...]:
+        """Return the live transactions whose requests came over this connection."""
+        return tuple(self._connected.get(connection, {}).values())
 
     def answer(self, exchange: Exchange, status: int, response: bytes, now: float) -> bytes | None:
         """Hand an answer of ours to its transaction; return the bytes to send, None when it comes too late."""
@@ -167,6 +174,10 @@ class Exchanges:
             self._exchanges.pop(exchange.key, None)
             if self._twins.get(exchange.twin) is exchange:
                 del self._twins[exchange.twin]
+            if (connected := self._connected.get(exchange.flow.connection)) is not None:
+                connected.pop(exchange.key, None)
+                if not connected:
+                    del self._connected[exchange.flow.connection]
             return
         due = exchange.transaction.next_deadline()
         # a retransmission moves no timer and must not lengthen the queue

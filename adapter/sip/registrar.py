@@ -37,6 +37,7 @@ class Update:
     call_id: str
     cseq: int
     source: tuple[str, int]
+    connection: int
 
     @property
     def registers(self) -> bool:
@@ -47,14 +48,26 @@ class Update:
 class Registrar:
     """The bindings of every user of this adapter."""
 
-    def __init__(self, *, address: Callable[[], tuple[str, int]], max_bindings: int = MAX_BINDINGS) -> None:
-        """Serve on `address()`, the host and port that phones register at, `max_bindings` Contacts in all."""
-        self._address, self._max_bindings = address, max_bindings
+    def __init__(
+        self,
+        *,
+        address: Callable[[], tuple[str, int]],
+        tls_port: Callable[[], int] = lambda: 0,
+        max_bindings: int = MAX_BINDINGS,
+    ) -> None:
+        """Serve on `address()`, the host and port that phones register at, and `tls_port()`, 0 for none.
+
+        `max_bindings` Contacts are kept in all.
+        """
+        self._address, self._tls_port, self._max_bindings = address, tls_port, max_bindings
         self._bindings: dict[str, list[Binding]] = {}
         self._number = 0
 
-    def read(self, request: ValidRequest, user: str, source: tuple[str, int]) -> Update:
-        """Read what a REGISTER for `user` asks for; RemoteError when it cannot be granted."""
+    def read(self, request: ValidRequest, user: str, source: tuple[str, int], *, connection: int = 0) -> Update:
+        """Read what a REGISTER for `user` asks for; RemoteError when it cannot be granted.
+
+        It came from `source`, over the connection with this number, 0 for UDP.
+        """
         values = request.raw.values("contact")
         header = request.raw.value("expires").strip()
         removes_all = "*" in (value.strip() for value in values)
@@ -62,7 +75,7 @@ class Registrar:
             raise RemoteError("a Contact of * stands alone and with Expires 0")
         default_s = requested_expiry(header, DEFAULT_EXPIRES_S)
         contacts = () if removes_all else read_contacts(values, default_s=default_s)
-        if any(is_itself(contact, self._address()) for contact in contacts):
+        if any(is_itself(contact, self._address(), self._tls_port()) for contact in contacts):
             # calls for it would come back here for ever
             raise RemoteError("a Contact is the adapter itself")
         return Update(
@@ -72,6 +85,7 @@ class Registrar:
             call_id=request.call_id,
             cseq=request.cseq,
             source=source,
+            connection=connection,
         )
 
     def check(self, update: Update, now: float) -> None:
@@ -104,7 +118,7 @@ class Registrar:
                 self._number += 1
                 order = (update.call_id, update.cseq, self._number)
                 host = self._address()[0]
-                bindings.append(bind(contact, adapter_host=host, source=update.source, now=now, order=order))
+                bindings.append(bind(contact, adapter_host=host, update=update, now=now, order=order))
         self._bindings[update.user] = sorted(bindings, key=lambda binding: binding.number)[-MAX_CONTACTS_PER_USER:]
         if not bindings:
             del self._bindings[update.user]
@@ -120,12 +134,15 @@ class Registrar:
             for binding in self.contacts(user, now)
         )
 
-    def users_at(self, source: tuple[str, int], now: float) -> frozenset[str]:
-        """Return the users whose live registrations came from this address and port."""
+    def users_at(self, source: tuple[str, int], now: float, *, connection: int = 0) -> frozenset[str]:
+        """Return the users whose live registrations came from this address and port, by this very connection if any.
+
+        A port means nothing once its connection is gone: the next program gets it.
+        """
         return frozenset(
             user
             for user, bindings in self._bindings.items()
-            if any(binding.source == source and binding.expires_at > now for binding in bindings)
+            if any((b.source, b.connection) == (source, connection) and b.expires_at > now for b in bindings)
         )
 
     def _live(self, user: str, now: float) -> list[Binding]:

@@ -30,6 +30,7 @@ from adapter.sip.outbox import TRYING, Outbox
 from adapter.sip.redirect import decide
 from adapter.sip.refusal import Headers, Refusal, as_refusal, explain, reason_of
 from adapter.sip.registrar import Registrar, Update
+from adapter.sip.stun import answer_binding
 from adapter.sip.transaction import Event, State
 from adapter.sip.validate import ALLOW, ValidRequest, check_extensions, validate
 from adapter.sip.verdict import (
@@ -73,6 +74,7 @@ class SipServer:
         is_own_host: OwnHost,
         address: Callable[[], tuple[str, int]],
         tag_key: bytes,
+        tls_port: Callable[[], int] = lambda: 0,
         digest: Digest | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -85,7 +87,7 @@ class SipServer:
         self._serves = serves
         self._is_own_host = is_own_host
         self._digest, self._limits = digest, limits
-        self._registrar = Registrar(address=address, max_bindings=limits.bindings)
+        self._registrar = Registrar(address=address, tls_port=tls_port, max_bindings=limits.bindings)
         self._exchanges = Exchanges()
         self._outbox = Outbox(self._exchanges, tag_key=tag_key)
         # one random key, two uses that must not meet
@@ -99,6 +101,10 @@ class SipServer:
         """Take one message as it came."""
         if is_keepalive(data):
             self.counters["keepalives"] += 1
+            # an answer longer than its question is for our own phones only
+            answer = answer_binding(data, flow.host, flow.port)
+            if answer is not None and flow.transport == "UDP" and self._accepts(flow.host):
+                self._outbox.relay(answer, flow)
             return
         if is_response(data):
             self._receive_response(data, flow, now)
@@ -160,6 +166,18 @@ class SipServer:
         exchange, _ = self._questions.pop(ticket, (None, None))
         if exchange is not None:
             self._outbox.refuse(exchange, refusal, now)
+
+    def connection_lost(self, connection: int, now: float) -> None:
+        """End what came over a connection that is gone: nobody is left to hear an answer [RFC 3261 §17.2.4].
+
+        A call attempt is given up; a registration goes on, the phone's next refresh finds it done.
+        """
+        for exchange in self._exchanges.over(connection):
+            _, update = self._questions.get(exchange.number, (None, None))
+            if exchange.number in self._questions and update is None:
+                del self._questions[exchange.number]
+                self._events.append(Cancelled(ticket=exchange.number))
+            self._exchanges.feed(exchange, Event.TRANSPORT_ERROR, now)
 
     def open_tickets(self) -> tuple[int, ...]:
         """Return the tickets of all questions without an answer."""
@@ -239,6 +257,9 @@ class SipServer:
         if request.method == "CANCEL":
             self._cancel(request, exchange, now)
             return
+        if request.method in {"SUBSCRIBE", "PUBLISH"}:
+            # a phone that asks for presence or waiting messages stops asking at this answer [RFC 6665 §4.2.1.1]
+            raise Refusal(489)
         if request.method not in {"INVITE", "REGISTER", "OPTIONS"}:
             raise Refusal(405, headers=(ALLOW,))
         if request.hops_left == 0 and not self._is_own_host(request.uri.host, request.uri.port):
@@ -255,7 +276,7 @@ class SipServer:
 
     def _invite(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         source = exchange.flow.address
-        callers = self._registrar.users_at(source, now)
+        callers = self._registrar.users_at(source, now, connection=exchange.flow.connection)
         call = decide(request, source=source, callers=callers, is_own_host=self._is_own_host)
         self._ask(exchange, None, InviteAsked(ticket=exchange.number, call=call))
         exchange.call = call
@@ -265,7 +286,7 @@ class SipServer:
 
     def _register(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         user = registering_user(request, serves=self._serves, is_own_host=self._is_own_host)
-        update = self._registrar.read(request, user, exchange.flow.address)
+        update = self._registrar.read(request, user, exchange.flow.address, connection=exchange.flow.connection)
         self._registrar.check(update, now)
         if update.registers:
             self._ask(exchange, update, RegisterAsked(ticket=exchange.number, user=user))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapter.sip.grammar import TOKEN, parse_number
+from adapter.sip.message import MAX_MESSAGE_BYTES
 from adapter.sip.refusal import Refusal
 from adapter.sip.uri import NameAddr, SipUri, parse_name_addr, parse_uri, scheme_of
 from adapter.sip.via import Via, parse_via
@@ -23,6 +24,7 @@ METHODS: Final = ("INVITE", "ACK", "CANCEL", "OPTIONS", "REGISTER")
 ALLOW: Final = ("Allow", ", ".join(METHODS))
 SIP_VERSION: Final = "2.0"
 MAX_CSEQ: Final = 2**31 - 1
+MAX_CONTENT_LENGTH: Final = 2**31
 MAX_MAX_FORWARDS: Final = 255
 MAX_CALL_ID_CHARS: Final = 512
 MAX_TAG_CHARS: Final = 512
@@ -82,7 +84,7 @@ def _read(raw: Request, transport: str) -> ValidRequest:
     call_id = raw.value("call-id")
     if len(call_id) > MAX_CALL_ID_CHARS or not _CALL_ID.fullmatch(call_id):
         raise RemoteError("the Call-ID is malformed")
-    _check_length(raw)
+    _check_length(raw, transport)
     forwards = raw.value("max-forwards")
     hops_left = parse_number(forwards, "Max-Forwards", most=MAX_MAX_FORWARDS) if forwards else 70
     cseq = _read_cseq(raw)
@@ -127,8 +129,16 @@ def _read_target(text: str, transport: str) -> SipUri:
     return uri
 
 
-def _check_length(raw: Request) -> None:
-    """Refuse a body that lost something; bytes after its declared end are ignored [RFC 3261 §18.3]."""
+def _check_length(raw: Request, transport: str) -> None:
+    """Refuse a body that lost something; bytes after its declared end are ignored [RFC 3261 §18.3].
+
+    A connection has no other border between messages, so there the header must be [RFC 3261 §20.14].
+    """
     length = raw.value("content-length")
-    if raw.values("content-length") and parse_number(length, "Content-Length", most=2**31) > len(raw.body):
+    if transport != "UDP":
+        if not raw.values("content-length"):
+            raise RemoteError("the Content-Length header is missing")
+        if parse_number(length, "Content-Length", most=MAX_CONTENT_LENGTH) > MAX_MESSAGE_BYTES:
+            raise Refusal(413, "The message is too large")
+    if raw.values("content-length") and parse_number(length, "Content-Length", most=MAX_CONTENT_LENGTH) > len(raw.body):
         raise RemoteError("the body is shorter than Content-Length says")

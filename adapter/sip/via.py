@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from adapter.sip.grammar import TOKEN, parse_parameters, split_host_port, without_parameters
+from adapter.sip.grammar import TOKEN, address_of, parse_parameters, split_host_port, without_parameters
 from overlay.errors import RemoteError
 
 MAGIC_COOKIE: Final = "z9hG4bK"
@@ -79,6 +79,8 @@ def stamp_via(text: str, *, host: str, port: int) -> str:
     """
     via = parse_via(text)
     stamped = without_parameters(text.strip(), frozenset({"received", "rport"}))
+    # an IPv6 scope means something on this host alone
+    host = host.partition("%")[0]
     if "rport" in via.parameters:
         return f"{stamped};received={host};rport={port}"
-    return stamped if via.host.strip("[]") == host else f"{stamped};received={host}"
+    return stamped if address_of(via.host) == address_of(host) else f"{stamped};received={host}"
