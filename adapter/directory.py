@@ -239,10 +239,11 @@ class _Search:
 
     def _no_key(self) -> Exception:
         evidence = self._evidence
-        if evidence.heard_pieces:
-            return KeyUnverifiable(f"the pieces of {self._aor}'s key that were found do not make one key")
         me = self._ring.me.id
         others = [answered for peer, answered in evidence.answered.items() if peer.id != me]
+        # pieces of our own alone contradict nobody: then the ring is away, and no key was refused
+        if evidence.heard_pieces and any(others):
+            return KeyUnverifiable(f"the pieces of {self._aor}'s key that were found do not make one key")
         silent = others.count(False)
         # a name lies on min(n, nodes) nodes: with that many silent, "nobody has it" would be a guess
         if not any(others) or silent >= min(self._n, len(evidence.answered)):

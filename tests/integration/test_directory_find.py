@@ -83,6 +83,15 @@ async def test_a_ring_that_does_not_answer_is_unreachable():
             await place.directory(reader).find("bob")
 
 
+async def test_pieces_of_our_own_alone_are_no_word_against_the_key():
+    async with town(3) as place:
+        reader, *others = place.rings
+        for ring in others:
+            await ring.close()
+        with pytest.raises(RingUnreachable):
+            await place.directory(reader).find("bob")
+
+
 async def test_three_nodes_cannot_bear_the_rule_and_the_result_says_so():
     async with town(3) as place:
         found = await place.directory(place.rings[2]).find("bob")
