@@ -82,10 +82,24 @@ def _step(event: Event, *, trace: bool) -> Text:
         style = _BAD
     text = Text.assemble((f"{float(event.get('at_ms', 0.0)):9.1f} ms  ", _QUIET), (name, style))
     detail = event.get("detail")
-    if trace and isinstance(detail, Mapping) and (words := details(detail)):
+    if isinstance(detail, Mapping) and (words := details(detail) if trace else _whose(detail)):
         text.append(" " * max(1, STEP_WIDTH - len(name)))
         text.append(words, style=_QUIET)
     return text
+
+
+def _whose(detail: Event) -> str:
+    """Return whom a step is about, where it says so: an adapter serves several people, and several calls at once."""
+    match detail:
+        case {"caller": caller, "callee": callee}:
+            return f"{caller} calls {callee}"
+        case {"caller": caller}:
+            return f"for {caller}"
+        case {"says it is from": name}:
+            return f"says it is from {name}"
+        case {"user": user}:
+            return f"for {user}"
+    return ""
 
 
 def _value(value: object) -> str:
@@ -160,12 +174,11 @@ def _audio_lost(event: Event) -> Text:
 
 def _ended(event: Event) -> Text | None:
     if not event.get("established"):
-        # a call of our own that failed ends with an error line, which says more
-        return (
-            Text(f"missed call from {event['peer']}: {event.get('reason')}", style=_DOUBT)
-            if event.get("peer")
-            else None
-        )
+        if not event.get("peer"):
+            return None  # a call of our own that failed ends with an error line, which says more
+        if event.get("cause") == "hung up here":
+            return Text(f"declined the call from {event['peer']}")
+        return Text(f"missed call from {event['peer']}: {event.get('reason')}", style=_DOUBT)
     text = Text.assemble(("call ended", _GOOD), f" after {duration(event.get('duration_s', 0.0))}")
     if event.get("reason"):
         text.append(f": {event['reason']}")

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Final
 
 from adapter.commands import options
 from adapter.config import DEFAULT_SIP_PORT, Settings
@@ -17,7 +17,6 @@ EXAMPLES: Final = """\
   secp2psip adapter --user alice --bootstrap 192.168.1.10:5480
   secp2psip adapter --user alice --user carol --sip 192.168.1.20:5070
   secp2psip adapter                 (later: users and ring are remembered)"""
-_ALWAYS_SHOWN: Final = frozenset({"ready", "warning", "receipt"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,13 +33,10 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     require_a_way_in(state, settings, users)
     config = service_config(settings, users, sip_port=DEFAULT_SIP_PORT)
 
-    def emit(event: dict[str, Any]) -> None:
-        if screen.json or screen.trace or event["event"] in _ALWAYS_SHOWN:
-            screen.show(event)
-
     if screen.trace and not screen.json:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    service = AdapterService(config, emit=emit)
+        logging.getLogger("kademlia").setLevel(logging.WARNING)  # it tells of every search that it begins
+    service = AdapterService(config, emit=screen.show)
     try:
         await service.start()
     except OSError as error:

@@ -81,6 +81,19 @@ def test_a_step_is_a_time_and_a_name(told):
     assert told.show(**step) == "     12.3 ms  PIECES\n"
 
 
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        ({"user": "alice"}, "for alice"),
+        ({"caller": "alice", "callee": "bob"}, "alice calls bob"),
+        ({"says it is from": "alice"}, "says it is from alice"),
+        ({"caller": "alice", "token_digest": "00"}, "for alice"),
+    ],
+)
+def test_a_step_that_is_about_somebody_says_so(told, detail, words):
+    assert told.show(event="step", step="X", at_ms=0, detail=detail).split("X")[1].strip() == words
+
+
 def test_with_trace_a_step_shows_its_details():
     step = {
         "event": "step",
@@ -141,6 +154,11 @@ def test_the_end_of_a_call_has_its_figures(told):
     assert text == (
         "call ended after 1 min 15 s: the other side hung up\nheard 99 packets, 1 lost (1.0 %), jitter 0.4 ms\n"
     )
+
+
+def test_a_call_that_was_declined_was_not_missed(told):
+    event = {"event": "ended", "established": False, "peer": "alice", "reason": "declined", "cause": "hung up here"}
+    assert told.show(**event) == "declined the call from alice\n"
 
 
 def test_a_missed_call_names_the_caller(told):
