@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words[0], words[1:])
     except UsageProblem as problem:
         return screen.show_error(problem)
+    except KeyboardInterrupt:  # while the command was still being read: once it runs, running.py minds the signals
+        screen.show({"event": "interrupted"})
+        return ExitCode.INTERRUPTED
 
 
 def overview() -> str:
@@ -70,10 +73,12 @@ def exit_codes() -> str:
 
 def _run(name: str, words: Sequence[str]) -> ExitCode:
     if name not in COMMANDS:
+        if name.startswith("-"):
+            hint = f"the command comes first, then its options: {APP_NAME} COMMAND {name} ..."
+            raise UsageProblem(f"{name} is no command", hint=hint)
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
-        what = "an option before the command" if name.startswith("-") else f"no command {name!r}"
-        raise UsageProblem(f"{what}: {name}" if name.startswith("-") else what, hint=hint)
+        raise UsageProblem(f"no command {name!r}", hint=hint)
     command = importlib.import_module(f"adapter.commands.{name}")
     parser = _Parser(
         prog=f"{APP_NAME} {name}",

@@ -76,7 +76,7 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
     return Settings(
         state_dir=Path(state).expanduser().absolute() if state else default_state_dir(),
         users=parse_users(users),
-        bootstrap=_address(chosen, "bootstrap", DEFAULT_BOOTSTRAP_PORT),
+        bootstrap=_bootstrap(chosen),
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
         ring=_address(chosen, "ring", 0),
         code=_text(chosen, "code"),
@@ -87,8 +87,14 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
 
 
 def default_state_dir() -> Path:
-    """Return the state directory of this device: ``~/.local/state/secp2psip`` where nothing else is set."""
-    return platformdirs.user_state_path(APP_NAME)
+    """Return the state directory of this device: ``~/.local/state/secp2psip`` where nothing else is set.
+
+    Raises UsageProblem for a user without a home.
+    """
+    try:
+        return platformdirs.user_state_path(APP_NAME)
+    except RuntimeError:
+        raise UsageProblem("there is no home directory", hint="set HOME, or name a place with --state DIR") from None
 
 
 def default_config_file() -> Path:
@@ -143,7 +149,10 @@ def _is_ipv6(host: str) -> bool:
 
 
 def _read(config: Path | None) -> dict[str, Any]:
-    path = config if config is not None else default_config_file()
+    try:
+        path = config if config is not None else default_config_file()
+    except RuntimeError:  # a user without a home has no configuration file there
+        return {}
     try:
         with path.open("rb") as file:
             values = tomllib.loads(file.read(MAX_CONFIG_BYTES).decode())
@@ -171,6 +180,13 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 def _address(values: Mapping[str, Any], key: str, default_port: int) -> Address | None:
     text = _text(values, key)
     return parse_address(text, default_port=default_port, what=f"{key} address") if text else None
+
+
+def _bootstrap(values: Mapping[str, Any]) -> Address | None:
+    address = _address(values, "bootstrap", DEFAULT_BOOTSTRAP_PORT)
+    if address is not None and address[1] == 0:
+        raise UsageProblem("a bootstrap server has no port 0", hint="write the address that secp2psip-bootstrap shows")
+    return address
 
 
 def _overlay_key(text: str) -> bytes | None:

@@ -126,3 +126,20 @@ def test_settings_hold_what_they_promise():
         Settings(state_dir=Path(), users=("a", "a"))
     with pytest.raises(LocalError):
         Settings(state_dir=Path(), overlay_key=b"short")
+
+
+def test_who_has_no_home_is_asked_for_a_place(monkeypatch, tmp_path):
+    def homeless(_app):
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr("adapter.config.platformdirs.user_config_path", homeless)
+    monkeypatch.setattr("adapter.config.platformdirs.user_state_path", homeless)
+    with pytest.raises(UsageProblem, match="there is no home directory") as caught:
+        load_settings({})
+    assert "--state DIR" in caught.value.hint
+    assert load_settings({"state": str(tmp_path)}).state_dir == tmp_path
+
+
+def test_a_bootstrap_server_has_a_port():
+    with pytest.raises(UsageProblem, match="no port 0"):
+        load_settings({"bootstrap": "192.0.2.1:0"})
