@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from dataclasses import dataclass, field
@@ -112,7 +113,10 @@ async def enrol(
             f"the bootstrap server at {where} did not answer within {timeout_s:.0f} s", "is it running, and reachable?"
         ) from None
     except OSError as error:
-        reason = error.strerror or str(error)
+        # asyncio's own text repeats the address, and all of them where a name has several
+        reason = error.strerror or "none of its addresses answers"
+        if error.errno is not None and error.errno > 0:
+            reason = os.strerror(error.errno)
         raise EnrolmentFailed(
             f"no bootstrap server at {where}: {reason.lower()}",
             "start it with secp2psip-bootstrap, or check --bootstrap",

@@ -95,6 +95,8 @@ class AdapterWatch:
         match event:
             case {"event": "warning"}:
                 self._last_hint = str(event.get("hint") or "")
+            case {"event": "step", "flow": "register", "detail": {"warning": hint}}:
+                self._last_hint = str(hint)
             case {"event": "receipt", "callee": callee} if callee == self._callee and self._receipt is not None:
                 if not self._receipt.done():
                     self._receipt.set_result(event)
