@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.data is None:
+        return _fail("there is no home directory: set HOME, or name a place with --data DIR", EXIT_USAGE)
     try:
         if options.command == "names":
             return _list_names(options.data, as_json=options.json)
@@ -200,7 +202,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--code-file", type=Path, metavar="FILE", help="file with the enrolment code that a registration must carry")
     add("--trace", "-v", action="store_true", help="show each protocol step")
     _add_shared(parser)
-    commands = parser.add_subparsers(dest="command", metavar="")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", description="none: run the server"
+    )
     names = commands.add_parser("names", help="who has which name", allow_abbrev=False)
     verbs = names.add_subparsers(dest="verb", required=True, metavar="list")
     _add_shared(verbs.add_parser("list", help="show every taken name", allow_abbrev=False), again=True)
@@ -209,7 +213,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_shared(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     """Add the flags of every command; given before the command's name, they keep their value (`again`)."""
-    data = platformdirs.user_data_path("secp2psip-bootstrap")
+    data: Path | None = None
+    with contextlib.suppress(RuntimeError):  # a user without a home has to name a place
+        data = platformdirs.user_data_path("secp2psip-bootstrap")
     quiet = argparse.SUPPRESS
     parser.add_argument(
         "--data", type=Path, default=quiet if again else data, metavar="DIR", help=f"keys and books (default {data})"

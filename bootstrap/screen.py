@@ -143,9 +143,7 @@ class LiveTable:
 
     def _draw(self) -> Group:
         members = self._members()
-        table = Table(
-            title=f"{len(members)} {'node' if len(members) == 1 else 'nodes'} on the ring", title_justify="left"
-        )
+        table = Table(title=f"{_plural(len(members), 'node')} on the ring", title_justify="left")
         for name in ("node", "address", "names"):
             table.add_column(name)
         for node, names in members[:MAX_ROWS]:
@@ -162,7 +160,7 @@ def describe(event: Event) -> str:
 
 def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
     """Return the names of an overlay as a table, for `names list`."""
-    table = Table(title=f"{len(rows)} names", title_justify="left")
+    table = Table(title=_plural(len(rows), "name"), title_justify="left")
     for name in ("name", "node", "first registered", "last registered", "from"):
         table.add_column(name)
     for row, node_id in zip(rows, node_ids, strict=True):
@@ -175,10 +173,11 @@ def _sentence(event: Event) -> str:
         case "ready":
             where = f"{event['host']}:{event['port']}"
             threshold = f"k={event['k']} of n={event['n']} pieces"
-            text = f"ready: overlay {event['overlay']} at {where}, {threshold}, key {event['fingerprint']}"
+            text = f"ready: overlay {event['overlay']} at {where}, {threshold}, fingerprint {event['fingerprint']}"
         case "registered":
             verb = "registered" if event["first"] else "renewed"
-            text = f"{event['aor']} {verb} from {event['source']}: pieces on {event['distinct_holders']} distinct nodes"
+            holders = _plural(event["distinct_holders"], "distinct node")
+            text = f"{event['aor']} {verb} from {event['source']}: pieces on {holders}"
         case "refused":
             who = f"{event['aor']} from " if "aor" in event else ""
             text = f"refused {who}{event['source']}: {event['reason']}"
@@ -186,7 +185,7 @@ def _sentence(event: Event) -> str:
             named = (f"{key}={value}" for key, value in event.items() if key not in {"event", "step", "source"})
             text = " ".join([str(event["source"]), str(event["step"]), *named])
         case "ring":
-            text = f"the ring has {event['nodes']} {'node' if event['nodes'] == 1 else 'nodes'}"
+            text = f"the ring has {_plural(event['nodes'], 'node')}"
         case "warning":
             text = f"warning: {event['text']}"
         case "stopped":
@@ -194,6 +193,10 @@ def _sentence(event: Event) -> str:
         case _:
             text = " ".join(f"{key}={value}" for key, value in event.items())
     return text
+
+
+def _plural(count: object, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _time_of_day() -> str:

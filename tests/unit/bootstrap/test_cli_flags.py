@@ -85,3 +85,12 @@ def test_wrong_use_ends_with_2_and_one_sentence(tmp_path, capsys, flags, reason)
     assert said.err.count("\n") == 1
     assert reason in said.err
     assert not (tmp_path / "none").exists()
+
+
+def test_who_has_no_home_is_asked_for_a_place(monkeypatch, capsys):
+    def homeless(_app):
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr("bootstrap.cli.platformdirs.user_data_path", homeless)
+    assert main([]) == 2
+    assert "--data DIR" in capsys.readouterr().err

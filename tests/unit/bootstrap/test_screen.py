@@ -53,6 +53,10 @@ def test_plain_lines_are_sentences():
     assert second == "alice registered from 192.0.2.7:4000: pieces on 7 distinct nodes"
 
 
+def test_one_is_one():
+    assert describe(REGISTERED | {"distinct_holders": 1}).endswith("pieces on 1 distinct node")
+
+
 def test_terminal_controls_of_a_stranger_are_not_printed():
     assert describe(REFUSED) == "refused alice from 192.0.2.9:1: ?[2Jtaken"
 
