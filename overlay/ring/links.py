@@ -80,6 +80,10 @@ class Links:
         """Return the session that bears the index of the peer at an address."""
         return self._by_peer_index.get((address, index))
 
+    def knows_host(self, host: str) -> bool:
+        """Tell whether any peer proved to be at this host, on whichever port."""
+        return any(at == host for at, _ in self._at)
+
     def peers(self) -> list[Peer]:
         """Return every peer with a link."""
         return [link.peer for link in self._links.values()]

@@ -63,6 +63,12 @@ RESET_BURST: Final = 16
 RESETS_PER_SECOND: Final = 8.0
 TOTAL_RESET_BURST: Final = 256
 TOTAL_RESETS_PER_SECOND: Final = 64.0
+STRANGER_BURST: Final = 64
+STRANGERS_PER_SECOND: Final = 2.0
+"""Hellos to a host where nobody has proved to be a member, each sent HELLO_TRIES times: an answer of 1,100 bytes can
+name twenty addresses of a third party, who must not get forty times as much from each node that believes it."""
+TOTAL_STRANGER_BURST: Final = 2048
+TOTAL_STRANGERS_PER_SECOND: Final = 256.0
 MAX_SOURCES: Final = 1024
 RESET_MIN_AGE_S: Final = 0.2
 """A younger session is not given up for a hint: hints cannot keep two nodes shaking hands."""
@@ -107,6 +113,13 @@ class Sessions:
             per_second=RESETS_PER_SECOND,
             total_burst=TOTAL_RESET_BURST,
             total_per_second=TOTAL_RESETS_PER_SECOND,
+            max_sources=MAX_SOURCES,
+        )
+        self._strangers = RateTable(
+            burst=STRANGER_BURST,
+            per_second=STRANGERS_PER_SECOND,
+            total_burst=TOTAL_STRANGER_BURST,
+            total_per_second=TOTAL_STRANGERS_PER_SECOND,
             max_sources=MAX_SOURCES,
         )
         self._events: deque[Event] = deque()
@@ -332,6 +345,10 @@ class Sessions:
         """Send a HELLO unless one is on its way, and put the payload behind it."""
         attempt = self._attempts.get(address, expected)
         if attempt is None:
+            if not self._links.knows_host(address[0]) and not self._strangers.take(address[0], now):
+                self.counters["too many hellos to a silent host"] += 1
+                self._events.append(Unreachable(address=address, expected=expected, dropped=1))
+                return
             timeout_s = self._hello_timeout_s(address) if self._hello_timeout_s is not None else None
             greeting = self._handshake.greet(address, expected, self._own_address, now)
             attempt = Attempt(greeting, timeout_s=timeout_s)

@@ -136,21 +136,21 @@ def test_clock_put_forward_costs_new_handshakes_and_nothing_else():
 def test_hellos_of_ours_are_bounded():
     sessions = node(0)
     for number in range(MAX_ATTEMPTS + 10):
-        sessions.send(("10.1.0.1", 1000 + number), None, b"x", NOW)
+        sessions.send((f"10.1.{number // 200}.{number % 200 + 1}", 1000), None, b"x", NOW)
     assert len(sessions._attempts) == MAX_ATTEMPTS
     assert sessions.counters["too many hellos of ours"] == 10
     dropped = [sessions.next_event() for _ in range(10)]
-    assert dropped[0] == Unreachable(address=("10.1.0.1", 1000 + MAX_ATTEMPTS), expected=None, dropped=1)
+    assert dropped[0] == Unreachable(address=("10.1.2.113", 1000), expected=None, dropped=1)
     assert sessions.next_event() is None
 
 
 def test_given_up_hellos_make_room_and_are_forgotten():
     sessions = node(0)
     for number in range(MAX_ATTEMPTS):
-        sessions.send(("10.1.0.1", 1000 + number), None, b"x", NOW)
+        sessions.send((f"10.1.{number // 200}.{number % 200 + 1}", 1000), None, b"x", NOW)
     for step in range(1, 30):
         sessions.handle_timer(NOW + step * 0.1)
-    sessions.send(("10.1.0.2", 1), None, b"x", NOW + 3)
+    sessions.send(("10.1.9.9", 1), None, b"x", NOW + 3)
     assert len(sessions._attempts) == MAX_ATTEMPTS
     assert sessions.next_deadline() is not None
     for step in range(1, 30):
