@@ -16,6 +16,7 @@ answers of this round, not from what was once stored.
 """
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,6 +41,8 @@ MAX_DEBOUNCE_S = 1.5
 """How long a restless ring can put a round off, in seconds."""
 RECORD_LIFETIME_S = 600
 """How long a lookup record lives, in seconds; renewed at half of it."""
+
+_log = logging.getLogger(__name__)
 
 
 class Upkeep:
@@ -123,7 +126,14 @@ class Upkeep:
         """Run rounds until `stop`."""
         retry_s = RETRY_S
         while not self._stopped:
-            done = await self.round()
+            try:
+                done = await self.round()
+            except Exception:  # noqa: BLE001 - it is logged, and whatever it was:
+                # a round that fails must not be the last one: the pieces would lie where they lie until they expire
+                _log.exception("a round of %s's upkeep failed", self._aor)
+                self.counters["failed rounds"] += 1
+                await self._wait(RETRY_S)
+                continue
             quiet_s = ROUND_S if done.ring_size_known <= 2 * self._n else WIDE_ROUND_S
             # what makes headway goes on at once; what stands still (a holder that refuses) is tried ever more rarely
             retry_s = RETRY_S if done.moved or done.released else min(2 * retry_s, quiet_s)
