@@ -17,6 +17,7 @@ setup: $(STAMP) ## make .venv with everything in it (Python 3.11 or 3.12, x86-64
 
 $(STAMP): pyproject.toml requirements/pinned.txt
 	@test -n "$(PYTHON)" || { echo "secp2psip needs Python 3.11 or 3.12, and none is on the PATH: install python3.11, or say make PYTHON=/path/to/it" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null || { echo "$(PYTHON) is no Python 3.11 or 3.12: say make PYTHON=/path/to/one" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: install its venv package (Debian: apt install python3-venv)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import platform, sys; sys.exit(sys.platform != "linux" or platform.machine() != "x86_64")' || { echo "secp2psip needs Linux on x86-64: the pjsua2 wheel exists for nothing else" >&2; exit 1; }
 	@echo "making $(VENV) with $(PYTHON) ..."
