@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MIN_EXPIRES_S: Final = 30
 MAX_EXPIRES_S: Final = 300
-"""Bindings live in memory: after a restart of the adapter a phone is back within this time by itself."""
+"""After a restart whose file of registrations was lost, a phone is back within this time by itself."""
 DEFAULT_EXPIRES_S: Final = 300
 MAX_CONTACTS_PER_REQUEST: Final = 8
 MAX_CONTACT_CHARS: Final = 1024

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from adapter.sip.carrier import UdpCarrier, open_udp
 from adapter.sip.digest import DIGEST_KEY_BYTES, Digest
+from adapter.sip.keeping import Keeping
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from adapter.sip.outbox import TAG_KEY_BYTES
 from adapter.sip.refusal import Refusal, explain
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from adapter.sip.binding import Binding
     from adapter.sip.digest import PhoneSecret
     from adapter.sip.matching import Flow
+    from adapter.sip.registrations import Registrations
     from adapter.sip.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -74,10 +76,13 @@ class SipEndpoint:
         on_ack: Callable[[IncomingInvite], None] | None = None,
         phones: Mapping[str, PhoneSecret] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        registrations: Registrations | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Serve the source addresses that `accepts` allows; `clock` in seconds, going forward only.
 
-        `phones` are the users whose phones on other hosts are served too, once they have proved themselves.
+        `phones` are the users whose phones on other hosts are served too, once they have proved themselves;
+        `registrations` keeps phones across a restart, by the clock `wall` in seconds since the epoch.
 
         `on_ack` hears once of every call whose phone has taken its answer.
         """
@@ -93,6 +98,9 @@ class SipEndpoint:
             tag_key=secrets.token_bytes(TAG_KEY_BYTES),
             digest=Digest(phones=phones, key=secrets.token_bytes(DIGEST_KEY_BYTES)) if phones else None,
             limits=limits,
+        )
+        self._keeping = (
+            None if registrations is None else Keeping(registrations, self._server.registrar, clock=clock, wall=wall)
         )
         self._carrier: UdpCarrier | None = None
         # strong references: the loop itself keeps none, and a task without one may vanish
@@ -121,6 +129,8 @@ class SipEndpoint:
         if self._carrier is not None:
             raise LocalError("the SIP endpoint is open already")
         self._carrier = await open_udp(host, port, on_message=self._receive, on_error=self._count_unreachable)
+        if self._keeping is not None:
+            self.counters["registrations restored"] = self._keeping.open(self._handler.serves)
 
     async def close(self) -> None:
         """Refuse what is still being worked on, end every task and close the socket."""
@@ -137,6 +147,8 @@ class SipEndpoint:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._keeping is not None:
+            self._keeping.close()
         await self._carrier.close()
         self._carrier = None
 
@@ -167,6 +179,8 @@ class SipEndpoint:
                 # not in the task itself: one that is cancelled before its first step runs nothing of it
                 task.add_done_callback(functools.partial(self._forget, event.ticket))
         self._arm()
+        if self._keeping is not None:
+            self._keeping.note()
 
     def _tell(self, call: IncomingInvite) -> None:
         try:

@@ -2,15 +2,25 @@
 
 A REGISTER is read and checked first and stored second, because between the two the user's name is registered on the
 overlay, which takes time: `read` refuses what is wrong with it, `store` checks its order again and takes it whole or
-not at all [RFC 3261 §10.3]. Bindings are not kept on disk; a phone refreshes its own.
+not at all [RFC 3261 §10.3]. `changed` and `restore` let the shell keep bindings across a restart.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from adapter.sip.binding import DEFAULT_EXPIRES_S, Binding, Contact, bind, is_itself, read_contacts, requested_expiry
+from adapter.sip.binding import (
+    DEFAULT_EXPIRES_S,
+    GONE,
+    MAX_EXPIRES_S,
+    Binding,
+    Contact,
+    bind,
+    is_itself,
+    read_contacts,
+    requested_expiry,
+)
 from adapter.sip.limits import DEFAULT_LIMITS
 from adapter.sip.refusal import Refusal
 from overlay.errors import RemoteError
@@ -18,6 +28,7 @@ from overlay.errors import RemoteError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adapter.sip.registrations import Kept
     from adapter.sip.validate import ValidRequest
 
 MAX_CONTACTS_PER_USER: Final = 8
@@ -62,6 +73,7 @@ class Registrar:
         self._address, self._tls_port, self._max_bindings = address, tls_port, max_bindings
         self._bindings: dict[str, list[Binding]] = {}
         self._number = 0
+        self._changed: set[str] = set()
 
     def read(self, request: ValidRequest, user: str, source: tuple[str, int], *, connection: int = 0) -> Update:
         """Read what a REGISTER for `user` asks for; RemoteError when it cannot be granted.
@@ -108,6 +120,7 @@ class Registrar:
     def store(self, update: Update, now: float) -> None:
         """Take an update, all of it or, with a Refusal, nothing."""
         self.check(update, now)
+        self._changed.add(update.user)
         if update.removes_all:
             self._bindings.pop(update.user, None)
             return
@@ -122,6 +135,44 @@ class Registrar:
         self._bindings[update.user] = sorted(bindings, key=lambda binding: binding.number)[-MAX_CONTACTS_PER_USER:]
         if not bindings:
             del self._bindings[update.user]
+
+    def restore(self, user: str, kept: Kept, left_s: float, now: float) -> bool:
+        """Take back what was kept of a binding with `left_s` seconds to live; False when it is worth nothing."""
+        if left_s <= 0 or len(self._bindings.get(user, ())) >= MAX_CONTACTS_PER_USER:
+            return False
+        if sum(map(len, self._bindings.values())) >= self._max_bindings:
+            return False
+        try:
+            (contact,) = read_contacts([kept.contact], default_s=MAX_EXPIRES_S)
+        except (RemoteError, ValueError):
+            return False
+        if is_itself(contact, self._address(), self._tls_port()):
+            return False
+        # a clock that was set back must not make a binding live longer than any
+        contact = replace(contact, expires_s=min(max(1, int(left_s)), MAX_EXPIRES_S))
+        self._number += 1
+        update = Update(
+            user=user,
+            contacts=(contact,),
+            removes_all=False,
+            call_id=kept.call_id,
+            cseq=kept.cseq,
+            source=kept.source,
+            connection=GONE if kept.is_connected else 0,
+        )
+        order = (kept.call_id, kept.cseq, self._number)
+        binding = bind(contact, adapter_host=self._address()[0], update=update, now=now, order=order)
+        self._bindings.setdefault(user, []).append(binding)
+        return True
+
+    def changed(self) -> dict[str, tuple[Binding, ...]]:
+        """Return the bindings, oldest first, of every user whose own changed since the last time."""
+        users, self._changed = self._changed, set()
+        return {user: tuple(self._bindings.get(user, ())) for user in users}
+
+    def has_changed(self) -> bool:
+        """Tell whether `changed` would return anything."""
+        return bool(self._changed)
 
     def contacts(self, user: str, now: float) -> tuple[Binding, ...]:
         """Return a user's live bindings, best q first and the youngest first among equals."""

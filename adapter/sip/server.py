@@ -87,7 +87,7 @@ class SipServer:
         self._serves = serves
         self._is_own_host = is_own_host
         self._digest, self._limits = digest, limits
-        self._registrar = Registrar(address=address, tls_port=tls_port, max_bindings=limits.bindings)
+        self.registrar: Final = Registrar(address=address, tls_port=tls_port, max_bindings=limits.bindings)
         self._exchanges = Exchanges()
         self._outbox = Outbox(self._exchanges, tag_key=tag_key)
         # one random key, two uses that must not meet
@@ -152,8 +152,8 @@ class SipServer:
         headers = headers_of(verdict)
         try:
             if update is not None and verdict.status == OK:
-                self._registrar.store(update, now)
-                headers = (*self._registrar.listing(update.user, now), *headers)
+                self.registrar.store(update, now)
+                headers = (*self.registrar.listing(update.user, now), *headers)
             elif isinstance(verdict, InviteVerdict) and verdict.contacts and exchange.call is not None:
                 caller = exchange.call.caller
                 self._forward.grant(exchange.flow, caller=caller, contacts=verdict.contacts, now=now)
@@ -185,7 +185,7 @@ class SipServer:
 
     def contacts(self, user: str, now: float) -> tuple[Binding, ...]:
         """Return a user's live bindings, best q first and the youngest first among equals."""
-        return self._registrar.contacts(user, now)
+        return self.registrar.contacts(user, now)
 
     def live_transactions(self) -> int:
         """Return how many transactions are kept."""
@@ -206,7 +206,7 @@ class SipServer:
             user = self._digest.authenticate(request, flow.host, now)
             if user_of(request.caller.uri) != user:
                 raise Refusal(403, "From names another user")
-        elif not self._registrar.users_at(flow.address, now):
+        elif not self.registrar.users_at(flow.address, now, connection=flow.connection):
             raise Refusal(403, "This phone is not registered here")
 
     def _receive_response(self, data: bytes, flow: Flow, now: float) -> None:
@@ -276,7 +276,7 @@ class SipServer:
 
     def _invite(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         source = exchange.flow.address
-        callers = self._registrar.users_at(source, now, connection=exchange.flow.connection)
+        callers = self.registrar.users_at(source, now, connection=exchange.flow.connection)
         call = decide(request, source=source, callers=callers, is_own_host=self._is_own_host)
         self._ask(exchange, None, InviteAsked(ticket=exchange.number, call=call))
         exchange.call = call
@@ -286,14 +286,14 @@ class SipServer:
 
     def _register(self, request: ValidRequest, exchange: Exchange, now: float) -> None:
         user = registering_user(request, serves=self._serves, is_own_host=self._is_own_host)
-        update = self._registrar.read(request, user, exchange.flow.address, connection=exchange.flow.connection)
-        self._registrar.check(update, now)
+        update = self.registrar.read(request, user, exchange.flow.address, connection=exchange.flow.connection)
+        self.registrar.check(update, now)
         if update.registers:
             self._ask(exchange, update, RegisterAsked(ticket=exchange.number, user=user))
             return
         # a phone may always leave and may always ask, whatever the overlay says
-        self._registrar.store(update, now)
-        self._outbox.answer(exchange, OK, reason_of(OK), now, self._registrar.listing(user, now))
+        self.registrar.store(update, now)
+        self._outbox.answer(exchange, OK, reason_of(OK), now, self.registrar.listing(user, now))
 
     def _ask(self, exchange: Exchange, update: Update | None, question: RegisterAsked | InviteAsked) -> None:
         if len(self._questions) >= self._limits.questions:
