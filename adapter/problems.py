@@ -129,6 +129,8 @@ def describe(error: BaseException) -> Trouble:
         where = f"{error.filename}: " if error.filename else ""
         text = where + (error.strerror or text)
         code = "os_error"
+        if error.filename and not hint:  # commands open nothing else by themselves
+            hint = "can you write to the state directory? --state DIR names another"
     elif not isinstance(error, Secp2psipError):
         text, code = f"{type(error).__name__}: {text}", "internal"
     if not isinstance(code, str) or not code:

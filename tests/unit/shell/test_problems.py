@@ -27,6 +27,7 @@ def test_wrong_use_is_exit_2():
 def test_an_os_error_says_which_file():
     trouble = describe(FileNotFoundError(2, "No such file or directory", "/nowhere/key"))
     assert trouble.error == "/nowhere/key: No such file or directory"
+    assert "--state DIR" in trouble.hint
 
 
 def test_a_bug_says_what_it_is():
