@@ -16,6 +16,8 @@ from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
 from overlay.ring.crawl import ALPHA, FlowSpider
 from overlay.ring.ids import Peer, RingId, id_to_bytes, shift
+from overlay.ring.interval import Interval, IntervalSearch
+from overlay.ring.neighbourhood import around
 from overlay.ring.protocol import HardProtocol
 from overlay.ring.retransmission import PATIENT
 from overlay.ring.routing import BUCKET_CONTACTS
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 MAX_SEEDS: Final = 32
 """Nodes that are tried for a join, all at once."""
+NEAREST: Final = 2
+"""Neighbours on each side that are asked in each round of stabilisation."""
+MAX_MEETINGS: Final = 4
+"""How often those whom they name are asked in turn."""
 SEED_TRIES: Final = 2
 """There may be one seed only, and a lost datagram or four must not keep a node out."""
 
@@ -87,6 +93,34 @@ class ChordServer(Server):
         while (ring_id := walk.next_lookup()) is not None:
             walk.learn(await self.nearest(ring_id), me=self.me, complete_at=MAX_CONTACTS)
         return walk.found
+
+    async def successor(self, ring_id: RingId) -> Peer:
+        """Return the first living node at or after an id."""
+        early = await self._confirmed(ring_id)
+        return early.owner if early is not None else (await self.successors(ring_id, 1) or [self.me])[0]
+
+    async def predecessor(self, ring_id: RingId) -> Peer:
+        """Return the last living node strictly before an id."""
+        early = await self._confirmed(ring_id)
+        return early.predecessor if early is not None else (await self.predecessors(ring_id, 1) or [self.me])[0]
+
+    async def _confirmed(self, ring_id: RingId) -> Interval | None:
+        early = await IntervalSearch(self.rpc, ring_id).find()
+        self.rpc.counters["interval void" if early is None else "interval confirmed"] += 1
+        return early
+
+    async def meet_neighbours(self) -> None:
+        """Ask the two nearest on either side who is around here, until nobody nearer is named: all of them know us."""
+        me, asked = self.me, set[Peer]()
+        known = set(self.rpc.around(me.id))
+        for _ in range(MAX_MEETINGS):
+            near = [peer for peer in around(known, me.id, NEAREST) if peer not in asked]
+            if not near:
+                return
+            asked.update(near)
+            answers = await asyncio.gather(*(self.rpc.call_around(peer, me.id) for peer in near))
+            known.update(peer for _, named in answers for peer in named if not self.rpc.is_suspect(peer))
+            known.difference_update(peer for peer, (answered, _) in zip(near, answers, strict=True) if not answered)
 
     async def successors(self, ring_id: RingId, count: int) -> list[Peer]:
         """Return up to `count` living nodes at or after an id, clockwise, this one included."""

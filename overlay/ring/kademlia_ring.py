@@ -118,6 +118,7 @@ class KademliaRing:
         if seeds:
             await self._server.nearest(self.me.id)
             await self._server.census()
+            await self._server.meet_neighbours()
         if not self._is_member:
             self._is_member = True
             self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
@@ -143,11 +144,11 @@ class KademliaRing:
 
     async def find_successor(self, ring_id: RingId) -> Peer:
         """Return the first living node at or clockwise after an id."""
-        return (await self._server.successors(ring_id, 1) or [self.me])[0]
+        return await self._server.successor(ring_id)
 
     async def find_predecessor(self, ring_id: RingId) -> Peer:
         """Return the last living node strictly before an id."""
-        return (await self._server.predecessors(ring_id, 1) or [self.me])[0]
+        return await self._server.predecessor(ring_id)
 
     async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
         """Return up to `count` living nodes, the successor of an id first."""

@@ -17,6 +17,7 @@ from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts
 from overlay.ring.datagrams import HardRpc, Outcome
 from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
 from overlay.ring.liveness import SUSPECT_S
+from overlay.ring.neighbourhood import NAMED, Neighbourhood, around
 from overlay.ring.retransmission import QUICK, Patience
 from overlay.ring.routing import ExactRoutingTable
 from overlay.ring.rpc import Answer, Request
@@ -60,11 +61,16 @@ class HardProtocol(HardRpc, KademliaProtocol):
         went.
         """
         KademliaProtocol.__init__(self, source_node, storage, ksize)
-        known: dict[str, Callable[..., Any]] = {"ping": self.rpc_ping, "find_node": self.rpc_find_node}
+        known: dict[str, Callable[..., Any]] = {
+            "ping": self.rpc_ping,
+            "find_node": self.rpc_find_node,
+            "around": self.rpc_around,
+        }
         HardRpc.__init__(
             self, sessions=sessions, clock=clock, random_bytes=random_bytes, handlers={**handlers, **known}
         )
         self.router: ExactRoutingTable = ExactRoutingTable(source_node, probe=self._probe)
+        self.neighbourhood = Neighbourhood(_ring_id(source_node))
         self.tasks = Tasks()
         self.lost: deque[Peer] = deque(maxlen=MAX_LOST)
         """Contacts that fell silent, the latest last: whom to try when nobody is left, or when the network was cut."""
@@ -85,6 +91,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         """Take in a contact that has proved its id and address. Nothing is handed over to it here."""
         known = self.router.get(node)
         self.router.add_contact(node)
+        self.neighbourhood.meet(peer_of(node))
         if known is None or not known.same_home_as(node):
             self.lost = deque((peer for peer in self.lost if peer.id != node.long_id), maxlen=MAX_LOST)
             self._on_contacts()
@@ -103,18 +110,24 @@ class HardProtocol(HardRpc, KademliaProtocol):
         known = self.router.get(node_of(peer))
         self.liveness.forget(peer.id)
         self.router.remove_contact(node_of(peer))
+        self.neighbourhood.forget(peer.id)
         if known is not None:
             self._on_contacts()
 
     def contacts(self) -> list[Peer]:
         """Return the contacts that are not under suspicion, in order of id."""
         suspects = self.liveness.suspects(self._loop.time())
-        return sorted(peer_of(node) for node in self.router if node.long_id not in suspects)
+        return sorted(peer for peer in self._everybody() if peer.id not in suspects)
 
     def suspects(self) -> list[Peer]:
         """Return the contacts that were silent lately, in order of id."""
         suspects = self.liveness.suspects(self._loop.time())
-        return sorted(peer_of(node) for node in self.router if node.long_id in suspects)
+        return sorted(peer for peer in self._everybody() if peer.id in suspects)
+
+    def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
+        """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
+        suspects = self.liveness.suspects(self._loop.time())
+        return around((peer for peer in self._everybody() if peer.id not in suspects), ring_id, count)
 
     def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: Node | None = None) -> list[Node]:
         """Return the contacts nearest to an id that are not under suspicion, nearest first."""
@@ -155,6 +168,21 @@ class HardProtocol(HardRpc, KademliaProtocol):
             self.counters[flaw.reason] += 1
             return False, ()
 
+    async def call_around(
+        self, peer: Peer, ring_id: RingId, *, on_late: Callable[[], None] | None = None
+    ) -> tuple[bool, tuple[Peer, ...]]:
+        """Ask a node for its contacts nearest on either side of a place; an unsound answer counts as silence."""
+        arguments = (self.source_node.id, id_to_bytes(ring_id))
+        answered, value = await self.request(peer.address, peer.id, "around", *arguments, on_late=on_late)
+        if not answered:
+            return False, ()
+        try:
+            contacts = decode_contacts(value, me=self.me)
+        except RemoteError as flaw:
+            self.counters[flaw.reason] += 1
+            return False, ()
+        return True, contacts
+
     async def call_ping(self, node_to_ask: Node) -> Outcome:
         """Ask a node whether it lives."""
         return await self.ask(peer_of(node_to_ask), "ping", self.source_node.id)
@@ -182,6 +210,13 @@ class HardProtocol(HardRpc, KademliaProtocol):
         """Name the contacts nearest to an id, the asking node left out."""
         _check_name(sender, nodeid)
         return encode_contacts(self.neighbors(id_from_bytes(key), exclude=node_of(sender)))
+
+    def rpc_around(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
+        """Name the contacts nearest on either side of a place, the asking node left out."""
+        _check_name(sender, nodeid)
+        near = self.around(id_from_bytes(key), NAMED + 1)
+        others = around((peer for peer in near if peer.id != sender.id), id_from_bytes(key))
+        return encode_contacts(map(node_of, others))
 
     def rpc_store(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: what is kept here is checked first."""
@@ -226,7 +261,14 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def _is_at_home(self, ring_id: RingId, address: tuple[str, int]) -> bool:
         """Tell whether a contact of ours has that id and that address, both proved."""
         node = self.router.get(target(ring_id))
-        return node is not None and (node.ip, node.port) == address
+        if node is not None:
+            return (node.ip, node.port) == address
+        neighbour = self.neighbourhood.get(ring_id)
+        return neighbour is not None and neighbour.address == address
+
+    def _everybody(self) -> set[Peer]:
+        """Return all contacts: those of the routing table, and the neighbours that it had no room for."""
+        return {peer_of(node) for node in self.router}.union(self.neighbourhood)
 
     def _probe(self, node: Node) -> None:
         """Ask the oldest contact of a full bucket whether it lives: its silences make room."""

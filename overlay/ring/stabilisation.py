@@ -69,6 +69,7 @@ class Stabilisation:
             # somebody who comes back after a cut of the network knows the other half of the ring
             await self._ping([self._rng.choice(list(server.rpc.lost))])
         await server.nearest(server.me.id)
+        await server.meet_neighbours()
         if loop.time() - self._toured_at >= QUIET_PAUSE_S:
             self._toured_at = loop.time()
             await self._tour()
