@@ -23,17 +23,25 @@ NEEDED = ("ip", "tcpdump", "sox")
 
 
 async def _play(cases: list[Case], folder: Path, board: Board) -> None:
-    async with Scene(folder=folder / "lan") as scene:
-        if any("twinkle" in case.needs for case in cases):
-            await scene.start_sound()
-        for case in cases:
-            why = next(filter(None, map(missing, case.needs)), "")
-            if why:
-                case.row.skipped, case.row.why = True, why
-            else:
-                board.begin(case.row)
-                await play(case, scene)
-            board.done(case.row)
+    for six in (False, True):
+        mine = [case for case in cases if case.six is six]
+        if not mine:
+            continue
+        async with Scene(folder=folder / ("six" if six else "four"), six=six) as scene:
+            if any("twinkle" in case.needs for case in mine) and not missing("twinkle"):
+                await scene.start_sound()
+            for case in mine:
+                await _try(case, scene, board)
+
+
+async def _try(case: Case, scene: Scene, board: Board) -> None:
+    why = next(filter(None, map(missing, case.needs)), "")
+    if why:
+        case.row.skipped, case.row.why = True, why
+    else:
+        board.begin(case.row)
+        await play(case, scene)
+    board.done(case.row)
 
 
 def main() -> int:
@@ -41,6 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make interop", description="Real phones call each other on a LAN.")
     parser.add_argument("--quick", action="store_true", help="five pairs")
     parser.add_argument("--only", default="", metavar="WORDS", help="cases with all these words in their names")
+    parser.add_argument("--first", type=int, default=1, metavar="N", help="begin with the Nth case")
     parser.add_argument("--keep", action="store_true", help="keep logs, packets and recordings of good cases too")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -49,7 +58,7 @@ def main() -> int:
     if absent := [program for program in NEEDED if shutil.which(program) is None]:
         print(f"{', '.join(absent)} not installed: make interop-setup", file=sys.stderr)  # noqa: T201
         return 2
-    cases = [case for case in all_cases() if not arguments.quick or case.quick]
+    cases = [case for case in all_cases()[arguments.first - 1 :] if not arguments.quick or case.quick]
     cases = [case for case in cases if set(arguments.only.split()) <= set(case.name.split("-"))]
     folder = Path(tempfile.mkdtemp(prefix="secp2psip-interop-"))
     began = time.monotonic()
@@ -62,7 +71,7 @@ def main() -> int:
     finally:
         _keep(folder, cases, everything=arguments.keep)
     rows = [case.row for case in cases]
-    if not arguments.only:
+    if not arguments.only and arguments.first == 1 and not arguments.quick:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
     board.verdict(rows, time.monotonic() - began)
@@ -74,9 +83,9 @@ def _keep(folder: Path, cases: list[Case], *, everything: bool) -> None:
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     for log in folder.glob("*/*.log"):
-        shutil.copy(log, LOGS)
+        shutil.copy(log, LOGS / f"{log.parent.name}-{log.name}")
     for case in cases:
-        source = folder / "lan" / "cases" / case.name
+        source = folder / ("six" if case.six else "four") / "cases" / case.name
         if source.is_dir() and (everything or not case.row.ok):
             shutil.copytree(source, LOGS / case.name, ignore=shutil.ignore_patterns("*.out"), symlinks=True)
     shutil.rmtree(folder, ignore_errors=True)

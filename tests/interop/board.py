@@ -12,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.interop.cases import Row
+    from tests.interop.calls import Row
 
 SHOWN = 18
 """Latest rows that stay in sight while it runs."""

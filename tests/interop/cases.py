@@ -1,4 +1,4 @@
-"""The cases: what two phones do, and what must be seen of it on the wire and heard.  I/O: through the scene."""
+"""The list of cases, and how one is played.  I/O: through the scene."""
 
 from __future__ import annotations
 
@@ -6,52 +6,33 @@ import asyncio
 import contextlib
 import re
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.interop.capture import Capture, Sip
+from tests.interop import calls, troubles
+from tests.interop.calls import Row, Stage
 from tests.interop.phones import CALLEES, CALLERS
-from tests.interop.scene import SIP_PORT
-from tests.interop.sound import judge
 from tests.interop.tool import InteropFailed
 from tests.support.programs import ProgramFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.interop.phones.base import Phone
     from tests.interop.scene import Scene
 
-TALK_S = 9.0
-"""A round and a half of the voice."""
-ANSWER_S = 15.0
-BYE_S = 6.0
-FAILURE = 300
+    Play = Callable[[Scene, Row, Stage], Awaitable[None]]
 
-
-@dataclass(slots=True, kw_only=True)
-class Row:
-    """One line of build/interop.json."""
-
-    caller: str
-    callee: str
-    case: str
-    transport: str = "udp"
-    ok: bool = False
-    skipped: bool = False
-    redirected: bool = False
-    forwarded: bool = False
-    """The redirected INVITE went through the adapter's stateless forward."""
-    media_direct: bool = False
-    audio_ab: bool = False
-    audio_ba: bool = False
-    setup_ms: float = 0.0
-    why: str = ""
-    took_s: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the row as it is written."""
-        return asdict(self)
+QUICK = {
+    ("baresip", "baresip"),
+    ("linphone", "baresip"),
+    ("baresip", "linphone"),
+    ("own", "baresip"),
+    ("twinkle", "own"),
+}
+"""The pairs of `make interop-quick`: each phone, both ways where it differs."""
+REAL = ("baresip", "linphone", "twinkle", "own")
+RESTARTED = (("baresip", "baresip"), ("linphone", "twinkle"), ("twinkle", "linphone"), ("own", "own"))
+LONGEST_S = 120
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,57 +40,28 @@ class Case:
     """One thing to try."""
 
     row: Row
-    play: Callable[[Scene, Row, Stage], Awaitable[None]]
-    needs: tuple[str, ...] = ()
+    play: Play
+    needs: tuple[str, ...]
     """Phones that have to be there."""
     quick: bool = False
+    six: bool = False
+    """On the LAN that knows IPv6 alone."""
 
     @property
     def name(self) -> str:
         """Name of the case's folder."""
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.row.case} {self.row.caller} {self.row.callee} {self.row.transport}")
+        text = f"{self.row.case} {self.row.caller} {self.row.callee} {self.row.transport}"
+        return re.sub(r"[^a-z0-9]+", "-", text.lower())
 
 
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """The phones and captures of one case, ended with it."""
-
-    scene: Scene
-    name: str
-    phones: list[Phone] = field(default_factory=list)
-    captures: list[Capture] = field(default_factory=list)
-
-    async def phone(self, kinds: dict[str, type[Phone]], kind: str, user: str, **changes: Any) -> Phone:
-        """Start a phone and wait until it is registered, if it registers before it calls."""
-        folder = self.scene.folder / "cases" / self.name / f"{user}-{len(self.phones)}"
-        phone = kinds[kind](self.scene.seat(user, self.name, **({"folder": folder} | changes)))
-        self.phones.append(phone)
-        await phone.start()
-        return phone
-
-    async def watch(self, host: str) -> Capture:
-        """Look at all that goes over a host's wires from now on."""
-        place = self.scene.hosts[host]
-        folder = self.scene.folder / "cases" / self.name
-        folder.mkdir(parents=True, exist_ok=True)
-        capture = await Capture.start(list(place.prefix), folder / f"{host}.pcap", frozenset({place.address}))
-        self.captures.append(capture)
-        return capture
-
-    async def end(self) -> None:
-        """End all of it."""
-        await asyncio.gather(*(phone.stop() for phone in self.phones), return_exceptions=True)
-        await asyncio.gather(*(capture.stop() for capture in self.captures), return_exceptions=True)
-
-
-async def play(case: Case, scene: Scene) -> Row:
+async def play(case: Case, scene: Scene) -> None:
     """Play one case; whatever goes wrong stands in its row."""
     row, began = case.row, time.monotonic()
     stage = Stage(scene=scene, name=case.name)
     try:
         for user in ("alice", "bob"):
             await scene.forget_phones(user)
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(LONGEST_S):
             await case.play(scene, row, stage)
         row.ok = not row.why
     except (InteropFailed, ProgramFailed, OSError, TimeoutError) as error:
@@ -118,109 +70,37 @@ async def play(case: Case, scene: Scene) -> Row:
         with contextlib.suppress(InteropFailed):
             await stage.end()
         row.took_s = round(time.monotonic() - began, 1)
-    return row
-
-
-async def plain_call(scene: Scene, row: Row, stage: Stage) -> None:
-    """Register both, call by name, follow the 302, talk, hang up; look at the wire and listen to the recordings."""
-    callee = await stage.phone(CALLEES, row.callee, "bob", transport=row.transport)
-    caller = await stage.phone(CALLERS, row.caller, "alice", transport=row.transport)
-    await scene.registered("bob")
-    if row.caller != "own":
-        await scene.registered("alice")
-    await one_call(scene, row, stage, caller, callee)
-
-
-async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, callee: Phone) -> None:
-    """Play the call of two registered phones."""
-    capture = await stage.watch("alice")
-    await caller.call("bob")
-    await capture.see(_answered(callee), within_s=ANSWER_S, what="200 from the callee's phone")
-    await asyncio.sleep(TALK_S)
-    if row.caller != "sipp":
-        await caller.hang_up()
-    bye = await capture.see(lambda m: m.first.startswith("BYE "), within_s=BYE_S, what="BYE")
-    await capture.see(lambda m: m.status == 200 and m.method == "BYE", within_s=BYE_S, what="200 to the BYE")
-    await asyncio.gather(caller.stop(), callee.stop())
-    await capture.stop()
-    flaws = [*_look(scene, row, capture, bye), *await _listen(row, capture, caller, callee)]
-    row.why = "; ".join(flaws)
-
-
-def _answered(callee: Phone) -> Callable[[Sip], bool]:
-    """Recognise the 200 of the callee's phone; a failure that nothing can follow ends the waiting."""
-    host = callee.seat.host
-
-    def matches(message: Sip) -> bool:
-        if message.method != "INVITE" or message.status < 200:
-            return False
-        if message.status >= 400 and message.status not in {401, 407}:
-            raise InteropFailed(f"the INVITE was answered {message.first[8:]}")
-        return message.status == 200 and message.source[0] == host
-
-    return matches
-
-
-def _look(scene: Scene, row: Row, capture: Capture, bye: Sip) -> list[str]:
-    """Read redirect, setup time and the way of the sound from the packets."""
-    here, there = scene.hosts["alice"].address, scene.hosts["bob"].address
-    adapter = (here, SIP_PORT)
-    invites = [m for m in capture.sip if m.first.startswith("INVITE ")]
-    turned = next((m for m in capture.sip if m.status == 302 and m.source == adapter), None)
-    direct = [m for m in invites if m.target[0] == there]
-    answer = next(m for m in capture.sip if m.status == 200 and m.method == "INVITE" and m.source[0] == there)
-    row.setup_ms = round((answer.at - invites[0].at) * 1000, 1)
-    row.redirected = turned is not None and bool(direct) and direct[0].at >= turned.at
-    row.forwarded = bool(direct) and direct[0].source == adapter
-    flaws = [] if row.redirected else ["no INVITE went to the 302's Contact"]
-    if SIP_PORT in (bye.source[1], bye.target[1]):
-        flaws.append("the BYE went through the adapter")
-    offers = {m.media for m in direct if m.media} | {m.media for m in invites if m.media}
-    flows = capture.loud_flows()
-    to_bob = {flow for flow in flows if flow[0][0] == here and flow[1] == answer.media}
-    to_alice = {flow for flow in flows if flow[0][0] == there and flow[1] in offers}
-    row.media_direct = bool(to_bob) and bool(to_alice) and set(flows) == to_bob | to_alice
-    if not row.media_direct:
-        flaws.append(
-            f"sound not straight from phone to phone: {len(to_bob)} to bob, {len(to_alice)} to alice of {len(flows)}"
-        )
-    return flaws
-
-
-async def _listen(row: Row, capture: Capture, caller: Phone, callee: Phone) -> list[str]:
-    """Compare what each phone heard with what the other one played."""
-    flaws = []
-    for speaker, hearer in ((caller, callee), (callee, caller)):
-        if hearer.records:
-            recording = hearer.recording
-        else:  # sipp writes nothing down: what reached it is taken from the wire
-            found = [flow for flow in capture.loud_flows() if flow[1][0] == hearer.seat.host]
-            if not found:
-                flaws.append(f"{hearer.kind} got no sound")
-                continue
-            recording = capture.decode(found[0], hearer.recording)
-        heard = await asyncio.to_thread(judge, speaker.seat.voice, recording)
-        if speaker is caller:
-            row.audio_ab = heard.ok
-        else:
-            row.audio_ba = heard.ok
-        if not heard.ok:
-            flaws.append(f"{hearer.kind} heard {speaker.kind}: {heard}")
-    return flaws
 
 
 def all_cases() -> list[Case]:
     """Return every case in the order of play."""
-    cases = []
-    for caller in CALLERS:
-        for callee in CALLEES:
-            row = Row(caller=caller, callee=callee, case="call")
-            quick = (caller, callee) in {
-                ("baresip", "baresip"),
-                ("linphone", "baresip"),
-                ("baresip", "linphone"),
-                ("own", "baresip"),
-                ("twinkle", "own"),
-            }
-            cases.append(Case(row=row, play=plain_call, needs=(caller, callee), quick=quick))
-    return cases
+    cases = [_case("call", caller, callee, calls.plain_call) for caller in CALLERS for callee in CALLEES]
+    for case in cases:
+        case.quick = (case.row.caller, case.row.callee) in QUICK
+    cases += [_case("adapter restarted", caller, callee, calls.restarted) for caller, callee in RESTARTED]
+    cases += [_case("call", caller, "baresip", calls.plain_call, transport="tcp") for caller in ("baresip", "linphone")]
+    cases += [_case("two phones", caller, "baresip", calls.two_phones, also=("linphone",)) for caller in REAL]
+    cases += [_case("caller cancels", caller, "baresip", troubles.cancelled) for caller in REAL]
+    cases += [_case("caller cancels", "baresip", callee, troubles.cancelled) for callee in ("linphone", "twinkle")]
+    cases += [_case("callee busy", caller, "baresip", troubles.busy) for caller in REAL]
+    cases += [_case("callee busy", "baresip", callee, troubles.busy) for callee in ("twinkle", "own")]
+    cases += [_case("callee declines", caller, "baresip", troubles.declined) for caller in REAL]
+    cases += [_case("callee declines", "baresip", callee, troubles.declined) for callee in REAL[1:]]
+    cases += [_case("unknown user", caller, "", troubles.unknown) for caller in REAL]
+    cases += [_case("registration refreshed", caller, "", troubles.refreshed) for caller in REAL[:3]]
+    cases += [
+        _case("stranger registers", "stranger", "", troubles.stranger_registers),
+        _case("stranger calls", "stranger", "baresip", troubles.stranger_calls),
+        _case("stranger relays", "stranger", "baresip", troubles.stranger_relays),
+        _case("stranger reflects", "stranger", "", troubles.stranger_reflects),
+    ]
+    six = _case("call over IPv6 only", "baresip", "baresip", calls.plain_call)
+    six.six = True
+    return [*cases, six]
+
+
+def _case(
+    name: str, caller: str, callee: str, play: Play, *, transport: str = "udp", also: tuple[str, ...] = ()
+) -> Case:
+    needs = tuple(kind for kind in (caller, callee, *also) if kind in CALLERS)
+    return Case(row=Row(caller=caller, callee=callee, case=name, transport=transport), play=play, needs=needs)

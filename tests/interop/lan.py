@@ -16,6 +16,8 @@ from typing import Final, Self
 
 NETWORK: Final = "10.77"
 PREFIX_BITS: Final = 16
+NETWORK_SIX: Final = "fd00:5ec2"
+PREFIX_BITS_SIX: Final = 64
 MAX_HOSTS: Final = 250
 SUBNETS: Final = 250
 _made = count()
@@ -28,7 +30,7 @@ class Host:
     space: str
     """Its name, for `ip netns exec`."""
     address: str
-    """Its IPv4 address on the LAN."""
+    """Its one address on the LAN."""
 
     def argv(self, *command: str) -> list[str]:
         """Return the command that runs `command` on this host; the process it starts is `command` itself."""
@@ -38,15 +40,20 @@ class Host:
 class Lan:
     """`count` hosts that reach each other and nothing else. A context manager; synchronous, some 30 ms a host."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, six: bool = False) -> None:
+        """Plan a LAN of IPv4, or of IPv6 and nothing else."""
         if not 1 <= count <= MAX_HOSTS:
             raise ValueError(f"a lan has 1 to {MAX_HOSTS} hosts")
         tag = f"lan{os.getpid()}n{next(_made)}"
         subnet = os.getpid() % SUBNETS
         self.bridge = f"{tag}-br"
         """The namespace that holds the bridge, which has no address."""
+        self._network = f"{NETWORK_SIX}:{subnet}::" if six else f"{NETWORK}.{subnet}."
+        self._width = PREFIX_BITS_SIX if six else PREFIX_BITS
+        # a new IPv6 address is not to be waited for: nobody else here could have it
+        self._options = ("nodad",) if six else ()
         self.hosts = tuple(
-            Host(space=f"{tag}-{number}", address=f"{NETWORK}.{subnet}.{number}") for number in range(1, count + 1)
+            Host(space=f"{tag}-{number}", address=f"{self._network}{number}") for number in range(1, count + 1)
         )
 
     def __enter__(self) -> Self:
@@ -76,7 +83,7 @@ class Lan:
             _ip("-n", self.bridge, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.space)
             _ip("-n", self.bridge, "link", "set", port, "master", "br0", "up")
             _ip("-n", host.space, "link", "set", "lo", "up")
-            _ip("-n", host.space, "address", "add", f"{host.address}/{PREFIX_BITS}", "dev", "eth0")
+            _ip("-n", host.space, "address", "add", f"{host.address}/{self._width}", "dev", "eth0", *self._options)
             _ip("-n", host.space, "link", "set", "eth0", "up")
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 from adapter.control_client import ControlClient
 from adapter.problems import Problem
 from tests.interop.capture import RING_PORT
+from tests.interop.lan import Host, Lan
 from tests.interop.phones.base import Seat, authority
 from tests.interop.sound import SoundServer, Voice, make_voice
-from tests.interop.tool import InteropFailed, run
+from tests.interop.tool import InteropFailed
 from tests.support.cast import is_event
 from tests.support.programs import Program, command
 
@@ -32,47 +33,35 @@ CROWD = ("carol", "dave", "erin", "frank", "grace")
 SIP_PORT = 5070
 START_S = 30.0
 POLL_S = 0.1
+HOSTS = ("boot", "alice", "bob", "desk", "crowd")
 CLONE_NEWNET = 0x40000000
 
 
-@dataclass(slots=True, kw_only=True)
-class Host:
-    """A namespace with one address on the bridge."""
+def udp_socket(host: Host) -> socket.socket:
+    """Return a UDP socket of a host, bound to its address and any port."""
+    made: list[socket.socket | OSError] = []
 
-    space: str
-    address: str
+    def make() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        descriptor = os.open(f"/run/netns/{host.space}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if libc.setns(descriptor, CLONE_NEWNET):
+                made.append(OSError(ctypes.get_errno(), "setns"))
+                return
+            udp = socket.socket(socket.AF_INET6 if ":" in host.address else socket.AF_INET, socket.SOCK_DGRAM)
+            udp.bind((host.address, 0))
+            made.append(udp)
+        except OSError as error:
+            made.append(error)
+        finally:
+            os.close(descriptor)
 
-    @property
-    def prefix(self) -> tuple[str, ...]:
-        """Words before a command that put it here."""
-        return ("ip", "netns", "exec", self.space)
-
-    def socket(self, port: int = 0) -> socket.socket:
-        """Return a UDP socket of this host, bound to its address."""
-        made: list[socket.socket | OSError] = []
-
-        def make() -> None:
-            libc = ctypes.CDLL(None, use_errno=True)
-            descriptor = os.open(f"/run/netns/{self.space}", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                if libc.setns(descriptor, CLONE_NEWNET):
-                    made.append(OSError(ctypes.get_errno(), "setns"))
-                    return
-                family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-                udp = socket.socket(family, socket.SOCK_DGRAM)
-                udp.bind((self.address, port))
-                made.append(udp)
-            except OSError as error:
-                made.append(error)
-            finally:
-                os.close(descriptor)
-
-        thread = threading.Thread(target=make)  # a thread has a namespace of its own, and it ends here
-        thread.start()
-        thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
-        return made[0]
+    thread = threading.Thread(target=make)  # a thread has a namespace of its own, and it ends here
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,7 +76,7 @@ class Scene:
     voices: dict[str, Voice] = field(default_factory=dict)
     sound: SoundServer | None = None
     bootstrap: Program | None = None
-    _tag: str = field(default_factory=lambda: f"s{os.getpid() % 100000}{secrets.token_hex(1)}")
+    _lan: Lan | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -102,14 +91,15 @@ class Scene:
 
     async def _start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        await self._lan(("boot", "alice", "bob", "desk", "crowd"))
+        self._lan = Lan(len(HOSTS), six=self.six).__enter__()
+        self.hosts = dict(zip(HOSTS, self._lan.hosts, strict=True))
         for name in ("alice", "bob"):
             self.voices[name] = await make_voice(name, self.folder)
         boot = self.hosts["boot"]
         self.bootstrap = await Program.start(
             "bootstrap",
             [
-                *(*boot.prefix, command("secp2psip-bootstrap"), "--listen", authority(boot.address, 5480)),
+                *(*boot.argv(command("secp2psip-bootstrap")), "--listen", authority(boot.address, 5480)),
                 *("--data", str(self.folder / "bootstrap"), "--overlay", "interop", "--enrolments-per-day", "0"),
                 "--json",
             ],
@@ -129,28 +119,8 @@ class Scene:
         await asyncio.gather(*(program.stop() for program in programs))
         if self.sound is not None:
             await self.sound.stop()
-        for space in (*(host.space for host in self.hosts.values()), f"{self._tag}-lan"):
-            if os.path.exists(f"/run/netns/{space}"):  # noqa: PTH110, ASYNC240 -- one stat
-                await run("ip", "netns", "delete", space)
-
-    async def _lan(self, names: tuple[str, ...]) -> None:
-        lan = f"{self._tag}-lan"
-        await run("ip", "netns", "add", lan)
-        await run("ip", "-n", lan, "link", "add", "br0", "type", "bridge")
-        await run("ip", "-n", lan, "link", "set", "br0", "up")
-        for number, name in enumerate(names, 1):
-            address = f"fd00:5ec2::{10 + number}" if self.six else f"10.9.0.{10 + number}"
-            host = Host(space=f"{self._tag}-{name}", address=address)
-            self.hosts[name] = host
-            await run("ip", "netns", "add", host.space)
-            end = f"v{number}"
-            await run("ip", "-n", lan, "link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", host.space)
-            await run("ip", "-n", lan, "link", "set", end, "master", "br0", "up")
-            await run("ip", "-n", host.space, "link", "set", "lo", "up")
-            plain = ("nodad",) if self.six else ()
-            width = 64 if self.six else 24
-            await run("ip", "-n", host.space, "address", "add", f"{address}/{width}", "dev", "eth0", *plain)
-            await run("ip", "-n", host.space, "link", "set", "eth0", "up")
+        if self._lan is not None:
+            self._lan.close()
 
     async def start_adapter(
         self,
@@ -166,7 +136,7 @@ class Scene:
         program = await Program.start(
             f"adapter {user}",
             [
-                *(*place.prefix, command("secp2psip"), "adapter", "--user", user),
+                *(*place.argv(command("secp2psip")), "adapter", "--user", user),
                 *("--bootstrap", authority(boot.address, 5480), "--sip", authority(place.address, sip_port)),
                 *("--ring", authority(place.address, ring_port), "--state", str(self.state(user)), "--json", *options),
             ],
@@ -221,7 +191,7 @@ class Scene:
 
     def _unregister(self, user: str) -> None:
         host = self.hosts[user]
-        with host.socket() as udp:
+        with udp_socket(host) as udp:
             own, domain = authority(*udp.getsockname()[:2]), authority(host.address, SIP_PORT)
             lines = [
                 f"REGISTER sip:{domain} SIP/2.0",
@@ -236,14 +206,14 @@ class Scene:
 
     def seat(self, user: str, name: str, **changes: Any) -> Seat:
         """Return the place of a phone of `alice` or `bob` beside his adapter."""
-        host = self.hosts[user]
+        host = self.hosts[user if user in self.hosts else "crowd"]
         values: dict[str, Any] = {
-            "prefix": host.prefix,
+            "prefix": tuple(host.argv()),
             "host": host.address,
             "user": user,
             "registrar": (host.address, SIP_PORT),
             "folder": self.folder / "cases" / name,
-            "voice": self.voices[user],
+            "voice": self.voices[user if user in self.voices else "alice"],
             "state": self.state(user),
             "sound": self.sound,
             "headset": "a" if user == "alice" else "b",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 
 from tests.interop.phones.base import Phone
-from tests.interop.tool import InteropFailed, Tool
 from tests.support.programs import command
 
 START_S = 20.0
@@ -17,7 +17,6 @@ class Own(Phone):
     role = "listen"
 
     async def start(self) -> None:
-        self._tools: list[Tool] = []
         if self.role == "listen":
             options = ["--auto-answer"] if self.seat.answers else []
             await self._go("listen", *options)
@@ -25,9 +24,14 @@ class Own(Phone):
 
     async def _go(self, *words: str) -> None:
         seat = self.seat
-        await self.run(
+        argv = (
             *(command("secp2psip"), *words, "--user", seat.user, "--state", str(seat.state), "--json"),
             *("--play", str(seat.voice.pattern), "--record", str(self.recording)),
+        )
+        if not seat.answers:  # it takes and declines calls by keys on a terminal
+            argv = ("script", "-qefc", shlex.join(argv), "/dev/null")
+        await self.run(
+            *argv,
             env={"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
         )
 
@@ -35,10 +39,11 @@ class Own(Phone):
         await self._go("call", name)
 
     async def hang_up(self) -> None:
-        self.tool.signal_group(signal.SIGINT) if self.role == "listen" else self.tool.process.send_signal(signal.SIGINT)
+        self.tool.process.send_signal(signal.SIGINT)
 
     async def decline(self) -> None:
-        raise InteropFailed("listen declines by a key on a terminal, which is not here")
+        assert self.tool.process.stdin is not None
+        self.tool.process.stdin.write(b"d")
 
     async def stop(self) -> None:
         if self._tool is not None and self._tool.running:
