@@ -1,7 +1,7 @@
-"""What carries SIP messages: a UDP socket.  I/O: udp.
+"""What carries SIP messages in datagrams: a UDP socket.  I/O: udp.
 
 A carrier hands over whole messages with the flow they came by and sends an answer back along its flow; nothing above it
-knows sockets, so that connections (TCP, TLS) can stand beside it [RFC 3261 §18].
+knows sockets. `connections` is the same for TCP and TLS [RFC 3261 §18].
 """
 
 from __future__ import annotations
@@ -68,13 +68,17 @@ class UdpCarrier(asyncio.DatagramProtocol):
 async def open_udp(
     host: str,
     port: int,
+    family: socket.AddressFamily = socket.AF_INET,
     *,
     on_message: Callable[[bytes, Flow], None],
     on_error: Callable[[], None],
 ) -> UdpCarrier:
-    """Bind an IPv4 UDP socket; port 0 takes a free one. OSError when it is taken or no address of this host."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    """Bind a UDP socket of this family; port 0 takes a free one. OSError when taken or no address of this host."""
+    listener = socket.socket(family, socket.SOCK_DGRAM)
     try:
+        if family == socket.AF_INET6:
+            # an IPv4 phone would come as ::ffff:192.0.2.5 and be no phone of this host
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         listener.bind((host, port))

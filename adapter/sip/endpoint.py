@@ -1,4 +1,4 @@
-"""The SIP server on the network: one socket, one timer, one task for each question to the service.  I/O: udp.
+"""The SIP server on the network: its sockets, one timer, one task for each question to the service.  I/O: udp, tcp.
 
 Everything that decides lies in `server`; here bytes are carried and the service is awaited. What the service raises
 becomes a 500 and a line in the log, never the end of the endpoint.
@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from adapter.sip.carrier import UdpCarrier, open_udp
+from adapter.sip.carriers import Carriers
 from adapter.sip.digest import DIGEST_KEY_BYTES, Digest
 from adapter.sip.keeping import Keeping
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
@@ -32,6 +32,7 @@ from adapter.sip.verdict import (
 from overlay.errors import LocalError
 
 if TYPE_CHECKING:
+    import ssl
     from collections import Counter
     from collections.abc import Callable, Mapping
 
@@ -96,17 +97,20 @@ class SipEndpoint:
             is_own_host=handler.is_own_host,
             address=lambda: self.address,
             tag_key=secrets.token_bytes(TAG_KEY_BYTES),
+            tls_port=lambda: self.tls_port,
             digest=Digest(phones=phones, key=secrets.token_bytes(DIGEST_KEY_BYTES)) if phones else None,
             limits=limits,
         )
         self._keeping = (
             None if registrations is None else Keeping(registrations, self._server.registrar, clock=clock, wall=wall)
         )
-        self._carrier: UdpCarrier | None = None
+        self._accepts = accepts
+        self._carrier: Carriers | None = None
         # strong references: the loop itself keeps none, and a task without one may vanish
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._is_closing = False
 
     @property
     def counters(self) -> Counter[str]:
@@ -120,22 +124,50 @@ class SipEndpoint:
             raise LocalError("the SIP endpoint is not open")
         return self._carrier.address
 
+    @property
+    def has_tcp(self) -> bool:
+        """Whether TCP is served at `address` beside UDP."""
+        return self._carrier is not None and self._carrier.has_tcp
+
+    @property
+    def tls_port(self) -> int:
+        """The port that TLS is served on at the host of `address`; 0: it is not."""
+        return 0 if self._carrier is None else self._carrier.tls_port
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be opened, one sentence each."""
+        return () if self._carrier is None else tuple(self._carrier.warnings)
+
     def contacts(self, user: str) -> tuple[Binding, ...]:
         """Return a user's live bindings, best q first and the youngest first among equals."""
         return self._server.contacts(user, self._clock())
 
-    async def open(self, host: str, port: int) -> None:
-        """Listen on an IPv4 address; port 0 takes a free one. OSError when the port is taken."""
+    async def open(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on an address of this host with UDP and TCP, and with TLS on the next port if `tls` is given.
+
+        Port 0 takes free ones. OSError when the UDP port is taken; what else is goes into `warnings`.
+        """
         if self._carrier is not None:
             raise LocalError("the SIP endpoint is open already")
-        self._carrier = await open_udp(host, port, on_message=self._receive, on_error=self._count_unreachable)
+        carrier = Carriers(
+            on_message=self._receive,
+            on_error=self._count_unreachable,
+            on_closed=self._connection_lost,
+            is_own=self._accepts,
+            counters=self.counters,
+            clock=self._clock,
+        )
+        await carrier.open(host, port, tls=tls)
+        self._carrier, self._is_closing = carrier, False
         if self._keeping is not None:
             self.counters["registrations restored"] = self._keeping.open(self._handler.serves)
 
     async def close(self) -> None:
-        """Refuse what is still being worked on, end every task and close the socket."""
+        """Refuse what is still being worked on, end every task and close the sockets."""
         if self._carrier is None:
             return
+        self._is_closing = True
         gone = Refusal(503, "The adapter is going away", headers=explain(warning=None, retry_after=RETRY_BUSY_S))
         for ticket in self._server.open_tickets():
             self._server.fail(ticket, gone, self._clock())
@@ -144,21 +176,27 @@ class SipEndpoint:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._carrier.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._keeping is not None:
             self._keeping.close()
-        await self._carrier.close()
         self._carrier = None
 
     def _receive(self, data: bytes, flow: Flow) -> None:
+        if self._is_closing:
+            return
         try:
             self._server.receive(data, flow, self._clock())
         except Exception:
             # a fault of ours in one message must not silence the phone line
             self.counters["faults"] += 1
             log.exception("a SIP message from %s:%d could not be handled", *flow.address)
+        self._pump()
+
+    def _connection_lost(self, connection: int) -> None:
+        self._server.connection_lost(connection, self._clock())
         self._pump()
 
     def _count_unreachable(self) -> None:

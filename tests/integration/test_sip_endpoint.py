@@ -223,8 +223,14 @@ async def test_options_names_what_is_served(phone):
 
 
 async def test_another_method_is_405_with_allow(phone):
-    answer = await phone.ask(spell("SUBSCRIBE"))
+    answer = await phone.ask(spell("MESSAGE", headers=("Content-Type: text/plain",), body="hello"))
     assert (answer.status, answer.all("Allow")) == (405, ["INVITE, ACK, CANCEL, OPTIONS, REGISTER"])
+
+
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
+async def test_asking_for_events_is_489(phone, method):
+    answer = await phone.ask(spell(method, headers=("Event: presence", "Expires: 600")))
+    assert (answer.status, answer.reason) == (489, "Bad Event")
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "INVITE", "OPTIONS"])
