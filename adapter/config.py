@@ -10,19 +10,25 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     code = "enrolment code, where the bootstrap server asks for one"
     overlay_key = "32 hexadecimal digits: the only bootstrap key to trust"
 
+and two tables that are no flags: ``[phones]`` and ``[limits]`` (:mod:`adapter.config_tables`).
+
 An unknown key is an error: a misspelt one must not pass in silence.
 """
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
 import platformdirs
 
+from adapter.config_tables import read_limits, read_phones
 from adapter.problems import UsageProblem
+from adapter.sip.digest import PhoneSecret
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import LocalError, Secp2psipError
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
 
@@ -35,7 +41,7 @@ MAX_USERS: Final = 32
 MAX_PORT: Final = 65_535
 
 Address = tuple[str, int]
-_KEYS: Final = frozenset({"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay_key"})
+_KEYS: Final = frozenset({"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay_key", "phones", "limits"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,9 @@ class Settings:
     """Enrolment code, where the bootstrap server asks for one."""
     overlay_key: bytes | None = None
     """16-byte thumbprint of the only bootstrap key to trust."""
+    phones: Mapping[str, PhoneSecret] = field(default_factory=dict)
+    """Users whose phones on other hosts are served, with what those prove themselves with."""
+    limits: Limits = DEFAULT_LIMITS
     trace: bool = False
     """Show every protocol step."""
     json: bool = False
@@ -81,6 +90,8 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
         ring=_address(chosen, "ring", 0),
         code=_text(chosen, "code"),
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
+        phones=read_phones(chosen.get("phones", {})),
+        limits=read_limits(chosen.get("limits", {})),
         trace=bool(flags.get("trace")),
         json=bool(flags.get("json")),
     )
@@ -156,6 +167,7 @@ def _read(config: Path | None) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             values = tomllib.loads(file.read(MAX_CONFIG_BYTES).decode())
+            mode = os.fstat(file.fileno()).st_mode
     except FileNotFoundError:
         if config is None:
             return {}
@@ -167,6 +179,8 @@ def _read(config: Path | None) -> dict[str, Any]:
     unknown = sorted(values.keys() - _KEYS)
     if unknown:
         raise UsageProblem(f"{path} has an unknown key {unknown[0]!r}", hint=f"there are: {', '.join(sorted(_KEYS))}")
+    if "phones" in values and mode & 0o077:
+        raise UsageProblem(f"others can read the passwords in {path}", hint=f"chmod 600 {path}")
     return values
 
 

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adapter.calls.answering import Answering
 from adapter.calls.contacts import token_digest
@@ -29,6 +29,7 @@ from adapter.calls.events import (
 from adapter.calls.inviting import Inviting
 from adapter.calls.receipt import proof_of
 from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameUnknown
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
@@ -45,9 +46,6 @@ if TYPE_CHECKING:
     from adapter.steps import Step, Steps
     from overlay.ring.ids import Peer
     from overlay.trust.identity import PrivateBundle
-
-MAX_CALLS: Final = 64
-"""Call attempts of this device's users under way at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,10 +82,12 @@ class Exchange:
         contacts: Callable[[str], Sequence[Binding]],
         sip_address: Callable[[], tuple[str, int]],
         steps: Steps,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device."""
         self._membership, self._users = membership, users
         self._sip_address, self._steps = sip_address, steps
+        self._max_calls = limits.calls
         self._clock = Clock()
         self._attempts: set[_Attempt] = set()
         self._tasks = Tasks()
@@ -99,11 +99,12 @@ class Exchange:
             contacts=contacts,
             random_bytes=secrets.token_bytes,
             now=self._clock(),
+            per_node_s=limits.calls_per_node,
         )
 
     async def invite(self, caller: str, callee: str, *, step: Step) -> Outcome:
         """Find `callee`, ask his adapter where his phone is, and return how that ended; cancel the task to give up."""
-        if len(self._attempts) >= MAX_CALLS:
+        if len(self._attempts) >= self._max_calls:
             return Outcome(status=503, reason="this adapter has too many calls under way", retry_after_s=5)
         machine = Inviting(
             caller=self._users[caller],

@@ -191,6 +191,8 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
         ring=settings.ring or (host, 0),
         overlay_key=settings.overlay_key,
         code=settings.code,
+        phones=settings.phones,
+        limits=settings.limits,
     )
 
 

@@ -12,6 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from adapter import kernel
 from adapter.bridge import Bridge
 from adapter.control import ControlServer
 from adapter.exchange import Exchange
@@ -19,6 +20,7 @@ from adapter.keystore import load_or_create
 from adapter.membership import Membership
 from adapter.reports import lookup_report, ring_report, user_report
 from adapter.sip.endpoint import SipEndpoint
+from adapter.sip.registrations import Registrations
 from adapter.state import StateDir
 from adapter.steps import Steps
 from overlay.ring.addresses import is_own_address
@@ -35,8 +37,11 @@ if TYPE_CHECKING:
 class AdapterService:
     """One running adapter."""
 
-    def __init__(self, config: ServiceConfig, *, emit: Emit) -> None:
+    def __init__(
+        self, config: ServiceConfig, *, emit: Emit, read_kernel: kernel.Reader = kernel.read_accept_local
+    ) -> None:
         """`emit` takes each event for people and programs: ready, step, warning, receipt."""
+        self._read_kernel = read_kernel
         self._config = config
         self._listeners: list[Emit] = [emit]
         self._state = StateDir(config.state_dir)
@@ -67,8 +72,9 @@ class AdapterService:
     async def start(self) -> None:
         """Take the state directory, join the ring with what is registered there, and open the doors.
 
-        Raises StateLocked, DamagedFile, OSError for a taken port, and what a joining node can meet.
+        Raises SpoofableHost, StateLocked, DamagedFile, OSError for a taken port, and what a joining node can meet.
         """
+        kernel.require_own_addresses_own(self._read_kernel)
         self._state.lock()
         try:
             await self._start()
@@ -91,6 +97,7 @@ class AdapterService:
             contacts=lambda aor: self._endpoint.contacts(aor),  # noqa: PLW0108 -- made below
             sip_address=lambda: self._endpoint.address,
             steps=self._steps,
+            limits=self._config.limits,
         )
         self._bridge = Bridge(
             self._membership,
@@ -99,7 +106,16 @@ class AdapterService:
             users=self._config.users,
             address=lambda: self._endpoint.address,
         )
-        self._endpoint = SipEndpoint(accepts=is_own_address, handler=self._bridge, on_ack=self._bridge.on_ack)
+        # at an address that no phone can know again there is nothing to come back to
+        kept = Registrations(self._state.registrations_path) if self._config.sip[1] else None
+        self._endpoint = SipEndpoint(
+            accepts=is_own_address,
+            handler=self._bridge,
+            on_ack=self._bridge.on_ack,
+            phones=self._config.phones,
+            limits=self._config.limits,
+            registrations=kept,
+        )
         self._started.append("endpoint")
         await self._endpoint.open(*self._config.sip)
         self._started.append("membership")

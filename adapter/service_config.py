@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import LocalError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from adapter.sip.digest import PhoneSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,9 @@ class ServiceConfig:
     """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
     code: str = ""
     """Enrolment code, where the bootstrap server asks for one."""
+    phones: Mapping[str, PhoneSecret] = field(default_factory=dict)
+    """Users whose phones on other hosts are served too, with what those prove themselves with."""
+    limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
         if not self.users:

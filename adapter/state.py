@@ -7,6 +7,7 @@
     node.key          private key of the ring node (keystore.py)
     users/NAME.key    private keys of a user (keystore.py)
     users/NAME.json   the user's enrolment: what SECP2PSIP REGISTERED gave (enrolment_file.py)
+    phones.sqlite     phones registered here, for the next run (sip/registrations.py)
     peers.json        nodes to join the ring through when the bootstrap server is dead
 
 Files are written beside their place, synced and renamed: a power cut leaves the old or the new one, never a half.
@@ -30,6 +31,7 @@ from overlay.ring.ids import Peer, id_to_bytes
 from overlay.trust.identity import parse_aor
 
 LOCK_FILE: Final = "lock"
+PHONES_FILE: Final = "phones.sqlite"
 SOCKET_FILE: Final = "control.sock"
 PEERS_FILE: Final = "peers.json"
 VERSION: Final = 1
@@ -55,6 +57,11 @@ class StateDir:
     def socket_path(self) -> Path:
         """Where the running adapter's control socket is."""
         return self.path / SOCKET_FILE
+
+    @property
+    def registrations_path(self) -> Path:
+        """Where the phones registered here are kept."""
+        return self.path / PHONES_FILE
 
     def lock(self) -> Self:
         """Take the directory for this process, and make it if need be. Raises StateLocked.

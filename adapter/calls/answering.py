@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from adapter.calls.door import Arrival, Door, LocalUser, Refusal, Reply
+from adapter.calls.door import RATE_PER_SOURCE, Arrival, Door, LocalUser, Refusal, Reply
 from adapter.calls.events import Announced, Failure, LookUp, Refused, SendLine
 from adapter.calls.sent import line_digest
 from adapter.findings import Found
@@ -60,15 +60,17 @@ class Answering:
         random_bytes: Callable[[int], bytes],
         now: float,
         accepts: Callable[[str, str], bool] = lambda _caller, _callee: True,
+        per_node_s: float = RATE_PER_SOURCE,
     ) -> None:
         """`users` by AOR, read afresh each time; `contacts(aor)` gives a user's registered phones, best first.
 
-        `accepts(caller, callee)` is the users' policy; `now` is when this process began to answer.
+        `accepts(caller, callee)` is the users' policy; `now` is when this process began to answer; `per_node_s` is how
+        many INVITEs a second one node may send.
         """
         self.counters: Counter[str] = Counter()
         """INVITEs by what became of them: `redirected`, or the code of the refusal."""
         self._contacts, self._random_bytes = contacts, random_bytes
-        self._door = Door(users=users, accepts=accepts, random_bytes=random_bytes, now=now)
+        self._door = Door(users=users, accepts=accepts, random_bytes=random_bytes, now=now, per_node_s=per_node_s)
         self._looking: dict[bytes, Arrival] = {}  # by INVITE id, oldest first
         self._events: deque[LookUp | SendLine | Announced | Refused] = deque()
 

@@ -9,6 +9,7 @@ the caller's side.  *Hinted*, where nobody could: an unsigned ERROR about the ve
 elsewhere.  *Silently*, where an answer would serve a flood.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -113,16 +114,20 @@ class Door:
         accepts: Callable[[str, str], bool],
         random_bytes: Callable[[int], bytes],
         now: float,
+        per_node_s: float = RATE_PER_SOURCE,
     ) -> None:
-        """`users` by AOR, read afresh each time; `accepts(caller, callee)` is their policy; `now` is our beginning."""
+        """`users` by AOR, read afresh each time; `accepts(caller, callee)` is their policy; `now` is our beginning.
+
+        `per_node_s` is how many INVITEs a second one node may send.
+        """
         self._users, self._accepts, self._started_at = users, accepts, now
         self._cookies = Cookies(random_bytes(SECRET_BYTES))
         self._replays = ReplayCache()
         self._rates = RateLimiter(
-            burst=BURST_PER_SOURCE,
-            per_s=RATE_PER_SOURCE,
-            total_burst=BURST_TOTAL,
-            total_per_s=RATE_TOTAL,
+            burst=math.ceil(BURST_PER_SOURCE * per_node_s / RATE_PER_SOURCE),
+            per_s=per_node_s,
+            total_burst=max(BURST_TOTAL, math.ceil(4 * per_node_s)),
+            total_per_s=max(RATE_TOTAL, per_node_s),
             now=now,
         )
 

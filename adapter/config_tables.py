@@ -1,0 +1,73 @@
+"""The two tables of the configuration file: phones on other hosts, and limits.  I/O: none.
+
+::
+
+    [phones]                            # this file must be readable by you alone then
+    alice = "a password"
+    bob = { sha256 = "64 digits", md5 = "32 digits" }     # of bob:secp2psip:password
+
+    [limits]
+    transactions = 10000
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+from adapter.problems import UsageProblem
+from adapter.sip.digest import Algorithm, PhoneSecret
+from adapter.sip.limits import DEFAULT_LIMITS, MOST, Limits
+from overlay.errors import LocalError, Secp2psipError
+from overlay.trust.identity import parse_aor
+
+MAX_PASSWORD_CHARS: Final = 256
+_HINT: Final = 'alice = "password", or alice = { sha256 = "..." } with the hash of alice:secp2psip:password'
+_ALGORITHMS: Final[Mapping[str, Algorithm]] = {"sha256": "SHA-256", "md5": "MD5"}
+
+
+def read_phones(table: object) -> dict[str, PhoneSecret]:
+    """Return the secret of each user of `[phones]`. Raises UsageProblem, which never repeats a password."""
+    if not isinstance(table, Mapping):
+        raise UsageProblem("phones is a table of users", hint=f"[phones]  {_HINT}")
+    return {_user(name): _secret(_user(name), value) for name, value in table.items()}
+
+
+def read_limits(table: object) -> Limits:
+    """Return the limits of `[limits]` over the usual ones. Raises UsageProblem."""
+    if not isinstance(table, Mapping):
+        raise UsageProblem("limits is a table of numbers", hint="[limits]  transactions = 10000")
+    names = [field.name for field in fields(Limits)]
+    for name, value in table.items():
+        if name not in names:
+            raise UsageProblem(f"there is no limit {name!r}", hint=f"there are: {', '.join(names)}")
+        whole = isinstance(getattr(DEFAULT_LIMITS, name), int)
+        good = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not good or not 1 <= value <= MOST:
+            raise UsageProblem(f"the limit {name} is a number from 1 to {MOST}", hint=f"{name} = 1000")
+    return Limits(**table)
+
+
+def _user(name: str) -> str:
+    try:
+        user = parse_aor(name)
+    except Secp2psipError:
+        raise UsageProblem(f"{name!r} in [phones] is not a user's name", hint=_HINT) from None
+    if user != name:
+        raise UsageProblem(f"{name!r} in [phones] is spelt {user!r}", hint="the phone hashes the name as it is spelt")
+    return user
+
+
+def _secret(user: str, value: Any) -> PhoneSecret:
+    if isinstance(value, str) and 0 < len(value) <= MAX_PASSWORD_CHARS:
+        return PhoneSecret.from_password(user, value)
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        raise UsageProblem(f"the password of {user} in [phones] is a text", hint=_HINT)
+    unknown = sorted(value.keys() - _ALGORITHMS.keys())
+    if unknown:
+        raise UsageProblem(f"{user} in [phones] has an unknown key {unknown[0]!r}", hint="there are: sha256, md5")
+    try:
+        return PhoneSecret(ha1={_ALGORITHMS[name]: text.lower() for name, text in value.items()})
+    except LocalError as error:
+        raise UsageProblem(f"{user} in [phones]: {error}", hint=_HINT) from None
