@@ -95,7 +95,7 @@ def _reserved(address: tuple[str, int]) -> Iterator[tuple[str, int]]:
 
     The first lookup record names an address that the node cannot bind yet: it has no credential before REGISTERED.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as holder:
         holder.bind(address)
-        host, port = holder.getsockname()
-        yield host, port
+        yield holder.getsockname()[:2]
