@@ -33,8 +33,8 @@ commands:
 """
 _FIRST_STEPS: Final = f"""
 examples:
-  {APP_NAME} call bob --user alice --bootstrap 192.168.1.10:5480
-  {APP_NAME} listen --user bob --bootstrap 192.168.1.10:5480 --auto-answer
+  {APP_NAME} call bob --user alice
+  {APP_NAME} listen --user bob --auto-answer
   {APP_NAME} lookup bob
 
 {APP_NAME} COMMAND --help explains a command. {APP_NAME} --version names the version.

@@ -3,7 +3,8 @@
 The file is ``config.toml`` in the user's configuration directory, or the one of ``--config``; every key is a flag too::
 
     users = ["alice"]            # or user = "alice"
-    bootstrap = "192.168.1.10:5480"
+    bootstrap = "192.168.1.10:5480"     # without it, the network is asked
+    overlay = "name of the overlay, where several announce themselves"
     sip = "192.168.1.20:5070"
     ring = "192.168.1.20:0"
     state = "~/.local/state/secp2psip"
@@ -31,6 +32,7 @@ from adapter.sip.digest import PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import LocalError, Secp2psipError
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
+from overlay.trust.signed import check_overlay
 
 APP_NAME: Final = "secp2psip"
 DEFAULT_SIP_PORT: Final = 5070
@@ -41,7 +43,9 @@ MAX_USERS: Final = 32
 MAX_PORT: Final = 65_535
 
 Address = tuple[str, int]
-_KEYS: Final = frozenset({"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay_key", "phones", "limits"})
+_KEYS: Final = frozenset(
+    {"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay", "overlay_key", "phones", "limits"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,9 @@ class Settings:
     users: tuple[str, ...] = ()
     """Names as they are known on the ring; empty: the state directory or $USER decides."""
     bootstrap: Address | None = None
-    """Host and port of the bootstrap server; needed for first registrations and renewals only."""
+    """Host and port of the bootstrap server; needed for first registrations and renewals only, found if None."""
+    overlay: str = ""
+    """Which overlay to find, where several announce themselves; empty: the only one."""
     sip: Address | None = None
     """Where phones reach the adapter; None: the LAN address."""
     ring: Address | None = None
@@ -89,6 +95,7 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
         ring=_address(chosen, "ring", 0),
         code=_text(chosen, "code"),
+        overlay=_overlay(_text(chosen, "overlay")),
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
         phones=read_phones(chosen.get("phones", {})),
         limits=read_limits(chosen.get("limits", {})),
@@ -201,6 +208,15 @@ def _bootstrap(values: Mapping[str, Any]) -> Address | None:
     if address is not None and address[1] == 0:
         raise UsageProblem("a bootstrap server has no port 0", hint="write the address that secp2psip-bootstrap shows")
     return address
+
+
+def _overlay(text: str) -> str:
+    if text:
+        try:
+            check_overlay(text)
+        except LocalError as error:
+            raise UsageProblem(f"{text!r} is no overlay: {error}", hint="secp2psip-bootstrap shows its name") from None
+    return text
 
 
 def _overlay_key(text: str) -> bytes | None:

@@ -18,6 +18,7 @@ from adapter.problems import Problem
 from adapter.service import AdapterService
 from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
+from adapter.way_in import Show, find_way_in
 from overlay.ring.addresses import address_towards, lan_address
 
 MAX_EVENTS: Final = 1024
@@ -130,10 +131,11 @@ class OwnAdapter:
         await self._service.stop()
 
 
-async def open_link(settings: Settings, user: str) -> Link:
+async def open_link(settings: Settings, user: str, show: Show) -> Link:
     """Return the adapter that runs on the state directory, or one of our own; it serves `user`.
 
-    Raises Problem when there is neither a running one nor a way to start one.
+    `show` hears of the bootstrap server where one had to be found. Raises Problem when there is neither a running
+    adapter nor a way to start one.
     """
     state = StateDir(settings.state_dir)
     with contextlib.suppress(NoAdapter):
@@ -143,10 +145,10 @@ async def open_link(settings: Settings, user: str) -> Link:
         await running.close()
         hint = f"it serves {', '.join(running.users)}: name one of them with --user, or give {user} another --state DIR"
         raise Problem(f"the adapter that runs on {state.path} does not serve {user}", hint=hint)
-    return await _start_own(settings, state, user)
+    return await _start_own(settings, user, show)
 
 
-async def ask_once(settings: Settings, do: str, **fields: str) -> Event:
+async def ask_once(settings: Settings, do: str, show: Show, **fields: str) -> Event:
     """Return one answer, from the adapter that runs, whomever it serves, or from one started for this question."""
     state = StateDir(settings.state_dir)
     link: Link
@@ -154,7 +156,7 @@ async def ask_once(settings: Settings, do: str, **fields: str) -> Event:
         link = await RunningAdapter.connect(state)
     except NoAdapter:
         user = choose_user(settings)
-        link = await _start_own(settings, state, user)
+        link = await _start_own(settings, user, show)
         try:
             await link.ask("register", user=user)  # quick where it is registered already
         except BaseException:
@@ -166,18 +168,9 @@ async def ask_once(settings: Settings, do: str, **fields: str) -> Event:
         await link.close()
 
 
-async def _start_own(settings: Settings, state: StateDir, user: str) -> OwnAdapter:
-    require_a_way_in(state, settings, (user,))
+async def _start_own(settings: Settings, user: str, show: Show) -> OwnAdapter:
+    settings = await find_way_in(settings, (user,), show)
     return await OwnAdapter.start(service_config(settings, (user,), sip_port=0))
-
-
-def require_a_way_in(state: StateDir, settings: Settings, users: tuple[str, ...]) -> None:
-    """Refuse to start an adapter that could never join: no enrolment on disk and no bootstrap server named."""
-    new = [user for user in users if state.load_enrolment(user) is None]
-    if settings.bootstrap is None and new:
-        who = f"{new[0]} is not registered yet"
-        hint = "give --bootstrap HOST:PORT once: the address that secp2psip-bootstrap shows"
-        raise Problem(f"{who} and no adapter runs on {state.path}", hint=hint, code="no_adapter")
 
 
 def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int) -> ServiceConfig:

@@ -50,6 +50,7 @@ _EXIT_BY_CODE: Final = {
     "ring_unreachable": ExitCode.UNREACHABLE,
     "enrolment_failed": ExitCode.UNREACHABLE,
     "no_adapter": ExitCode.UNREACHABLE,
+    "no_bootstrap": ExitCode.UNREACHABLE,
     "gone": ExitCode.UNREACHABLE,
     "refused": ExitCode.DECLINED,
     "busy": ExitCode.DECLINED,

@@ -150,6 +150,12 @@ def _calling(event: Event) -> Text:
     return Text.assemble("calling ", (str(event["to"]), "bold"), f" as {event['user']}")
 
 
+def _discovered(event: Event) -> Text:
+    trust = "the key known here" if event["known"] else "not seen before, and the only one trusted from now on"
+    where = Text.assemble("found overlay ", (str(event["overlay"]), "bold"), f" at {event['bootstrap']}")
+    return Text.assemble(where, "\nits key is ", (str(event["fingerprint"]), "bold"), f": {trust}")
+
+
 def _redirected(event: Event) -> Text:
     return Text.assemble("redirected to the phone at ", (_bare(str(event["contact"])), "bold"))
 
@@ -219,6 +225,7 @@ def _bare(uri: str) -> str:
 
 _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "ready": _ready,
+    "discovered": _discovered,
     "warning": _warning,
     "receipt": _receipt,
     "registered": _registered,

@@ -19,6 +19,7 @@ import platformdirs
 from rich.console import Console
 
 from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.announce import announce
 from bootstrap.keys import load
 from bootstrap.registration import DEFAULT_ENROLMENTS_PER_DAY, Policy
 from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen, name_table
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _list_names(options.data, as_json=options.json)
         config, warning = _config(options)
         screen = make_screen(as_json=options.json, trace=options.trace, out=sys.stdout)
-        asyncio.run(_serve(config, screen, warning))
+        asyncio.run(_serve(config, screen, warning, announced=options.announce))
     except Secp2psipError as error:
         return _fail(error.reason, EXIT_USAGE if isinstance(error, LocalError) else EXIT_FAILED)
     except OSError as error:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
-async def _serve(config: ServerConfig, screen: Screen, warning: str) -> None:
+async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announced: bool) -> None:
     """Run a server until SIGINT or SIGTERM, then leave the ring."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,8 +80,12 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str) -> None:
         if warning:
             screen.show({"event": "warning", "text": warning})
         await server.open()
+        announcer = None
         try:
             screen.watch(server.members)
+            if announced:
+                key = bytes.fromhex(server.fingerprint)
+                announcer = await announce(server.address, overlay=config.facts.name, key=key, report=screen.show)
             while not stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1 / TICKS_PER_SECOND):
@@ -88,6 +93,8 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str) -> None:
                 screen.tick()
         finally:
             screen.close()
+            if announcer is not None:
+                await announcer.close()
             await server.close()
     finally:
         screen.close()
@@ -200,6 +207,12 @@ def _parser() -> argparse.ArgumentParser:
         help=f"new devices per source address and day, 0 for no limit (default {DEFAULT_ENROLMENTS_PER_DAY})",
     )
     add("--code-file", type=Path, metavar="FILE", help="file with the enrolment code that a registration must carry")
+    add(
+        "--no-announce",
+        dest="announce",
+        action="store_false",
+        help="do not announce this server on the network: its address has to be typed then",
+    )
     add("--trace", "-v", action="store_true", help="show each protocol step")
     _add_shared(parser)
     commands = parser.add_subparsers(

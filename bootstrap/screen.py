@@ -174,6 +174,8 @@ def _sentence(event: Event) -> str:
             where = f"{event['host']}:{event['port']}"
             threshold = f"k={event['k']} of n={event['n']} pieces"
             text = f"ready: overlay {event['overlay']} at {where}, {threshold}, fingerprint {event['fingerprint']}"
+        case "announced":
+            text = f"announced on this network: nobody has to type {event['host']}:{event['port']}"
         case "registered":
             verb = "registered" if event["first"] else "renewed"
             holders = _plural(event["distinct_holders"], "distinct node")

@@ -7,13 +7,15 @@ from typing import Final
 
 from adapter.commands import options
 from adapter.config import DEFAULT_SIP_PORT, Settings
-from adapter.link import choose_user, explain_bind, require_a_way_in, service_config, users_here
+from adapter.link import choose_user, explain_bind, service_config, users_here
 from adapter.problems import ExitCode
 from adapter.screen import Screen
 from adapter.service import AdapterService
 from adapter.state import StateDir
+from adapter.way_in import find_way_in
 
 EXAMPLES: Final = """\
+  secp2psip adapter --user alice
   secp2psip adapter --user alice --bootstrap 192.168.1.10:5480
   secp2psip adapter --user alice --user carol --sip 192.168.1.20:5070
   secp2psip adapter                 (later: users and ring are remembered)"""
@@ -30,7 +32,8 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     """Serve until SIGINT or SIGTERM."""
     state = StateDir(settings.state_dir)
     users = settings.users or users_here(state) or (choose_user(settings),)
-    require_a_way_in(state, settings, users)
+    with screen.waiting("looking for a bootstrap server"):
+        settings = await find_way_in(settings, users, screen.show)
     config = service_config(settings, users, sip_port=DEFAULT_SIP_PORT)
 
     if screen.trace and not screen.json:

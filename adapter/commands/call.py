@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLES: Final = """\
-  secp2psip call bob
+  secp2psip call bob --user alice
   secp2psip call bob --user alice --bootstrap 192.168.1.10:5480
   secp2psip call bob --play speech.wav --record heard.wav --duration 20 --json"""
 DEFAULT_TIMEOUT_S: Final = 60.0
@@ -59,7 +59,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         )
     check_sound(args.play, args.record)
     with screen.waiting("reaching the ring"):
-        link = await open_link(settings, caller)
+        link = await open_link(settings, caller, screen.show)
     try:
         async with Softphone() as phone:
             return await _Calling(link, phone, screen, args, caller=caller, callee=callee).run()

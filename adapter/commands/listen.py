@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLES: Final = """\
+  secp2psip listen --user bob
   secp2psip listen --user bob --bootstrap 192.168.1.10:5480
   secp2psip listen --user bob --auto-answer --play hello.wav --record heard.wav
   secp2psip listen --user bob --auto-answer --calls 1 --json"""
@@ -43,7 +44,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     user = choose_user(settings)
     check_sound(args.play, args.record)
     with screen.waiting("reaching the ring"):
-        link = await open_link(settings, user)
+        link = await open_link(settings, user, screen.show)
     listening = _Listening(link, settings, screen, args, user=user)
     try:
         await listening.run()

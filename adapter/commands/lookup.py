@@ -26,6 +26,6 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     """Ask the adapter and show its answer."""
     name = parse_user(args.name)
     with screen.waiting(f"asking the ring for {name}"):
-        answer = await ask_once(settings, "lookup", aor=name)
+        answer = await ask_once(settings, "lookup", screen.show, aor=name)
     screen.show({"event": "lookup"} | answer)
     return ExitCode.OK

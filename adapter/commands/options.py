@@ -39,8 +39,9 @@ def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) ->
     parser.add_argument(
         "--bootstrap",
         metavar="HOST:PORT",
-        help="the bootstrap server (port 5480 if none is given); for a first time only",
+        help="the bootstrap server (port 5480 if none is given), for a first time only (default: found by itself)",
     )
+    parser.add_argument("--overlay", metavar="NAME", help="which overlay to find, where there are several here")
     sip_port = f"port {DEFAULT_SIP_PORT}" if fixed_port else "any port"
     parser.add_argument(
         "--sip",

@@ -24,6 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:  # noqa: ARG001 -- as all commands
     """Ask the adapter and show its answer."""
     with screen.waiting("asking the ring"):
-        answer = await ask_once(settings, "ring")
+        answer = await ask_once(settings, "ring", screen.show)
     screen.show({"event": "ring"} | answer)
     return ExitCode.OK

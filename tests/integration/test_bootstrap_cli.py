@@ -21,7 +21,7 @@ def argv(*flags):
 async def running(tmp_path, *flags):
     """Give a started server and its ready event."""
     process = await asyncio.create_subprocess_exec(
-        *argv("--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--json", *flags),
+        *argv("--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--json", "--no-announce", *flags),
         stdout=asyncio.subprocess.PIPE,
     )
     try:

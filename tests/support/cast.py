@@ -70,7 +70,8 @@ class Cast:
             [
                 command("secp2psip-bootstrap"),
                 *("--listen", f"{HOST}:0", "--data", str(self.folder / "bootstrap"), "--overlay", "demo"),
-                *("--threshold", str(k), "--pieces", str(n), "--enrolments-per-day", "0", "--json", "--trace"),
+                *("--threshold", str(k), "--pieces", str(n), "--enrolments-per-day", "0"),
+                *("--json", "--trace", "--no-announce"),
             ],
             folder=self.folder,
         )

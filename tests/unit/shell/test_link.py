@@ -8,7 +8,7 @@ import pytest
 from adapter.config import Settings
 from adapter.control_client import NoAdapter
 from adapter.keystore import load_or_create
-from adapter.link import RunningAdapter, choose_user, explain_bind, own_host, require_a_way_in, service_config
+from adapter.link import RunningAdapter, choose_user, explain_bind, own_host, service_config
 from adapter.problems import Problem
 from adapter.state import StateDir
 
@@ -58,20 +58,6 @@ def test_on_a_new_device_the_login_name_acts(settings):
 def test_a_login_name_that_is_no_name_is_not_used(settings, name):
     with pytest.raises(Problem, match="no user is named"):
         choose_user(settings, environment=name)
-
-
-def test_a_new_user_needs_a_bootstrap_server(settings, state):
-    with pytest.raises(Problem, match="alice is not registered yet") as caught:
-        require_a_way_in(state, settings, ("alice",))
-    assert "--bootstrap" in caught.value.hint
-
-
-def test_an_enrolled_user_needs_none(settings, state):
-    with state:
-        state.save_enrolment("alice", enrol("alice", load_or_create(state.path, "alice")))
-    require_a_way_in(state, settings, ("alice",))
-    with pytest.raises(Problem, match="bob is not registered yet"):
-        require_a_way_in(state, settings, ("alice", "bob"))
 
 
 def test_a_trial_on_one_machine_stays_on_loopback(tmp_path, state):
