@@ -21,7 +21,7 @@ from typing import Any
 from adapter.evidence import Evidence
 from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameUnknown
 from overlay.ring.chord import Chord, RingUnreachable
-from overlay.ring.ids import Peer, RingId, clockwise_from, id_from_bytes, piece_position
+from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, piece_position
 from overlay.ring.placement import place
 from overlay.trust.pieces import draw_indices
 from overlay.trust.records import LookupRecord
@@ -181,7 +181,11 @@ class _Search:
         return record if record is not None and record.sequence >= (self._wanted or 0) else None
 
     async def _ask_owner(self, index: int) -> None:
-        owner = await self._ring.find_successor(self._positions[index])
+        at = self._positions[index]
+        if not self._knows_all:
+            # most often it is the one; what it says counts at this place only if the ring confirms that it is
+            self._begin(min(self._known.values(), key=lambda peer: clockwise(at, peer.id)))
+        owner = await self._ring.find_successor(at)
         if not self._knows_all:
             self._evidence.place(index, owner)
         await self._ask(owner)
@@ -192,10 +196,13 @@ class _Search:
         await asyncio.gather(*(self._ask(peer) for peer in peers))
 
     async def _ask(self, peer: Peer) -> None:
+        # two indices may have one owner: who waits for the shared answer must not cancel it for the other
+        await asyncio.shield(self._begin(peer))
+
+    def _begin(self, peer: Peer) -> asyncio.Task[None]:
         if peer.id not in self._asks:
             self._asks[peer.id] = asyncio.ensure_future(self._fetch(peer))
-        # two indices may have one owner: who waits for the shared answer must not cancel it for the other
-        await asyncio.shield(self._asks[peer.id])
+        return self._asks[peer.id]
 
     async def _fetch(self, peer: Peer) -> None:
         async with self._slots:

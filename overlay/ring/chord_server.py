@@ -105,8 +105,10 @@ class ChordServer(Server):
         return early.predecessor if early is not None else (await self.predecessors(ring_id, 1) or [self.me])[0]
 
     async def _confirmed(self, ring_id: RingId) -> Interval | None:
-        early = await IntervalSearch(self.rpc, ring_id).find()
+        search = IntervalSearch(self.rpc, ring_id)
+        early = await search.find()
         self.rpc.counters["interval void" if early is None else "interval confirmed"] += 1
+        self.rpc.counters["interval steps"] += search.steps
         return early
 
     async def meet_neighbours(self) -> None:

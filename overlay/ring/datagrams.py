@@ -193,7 +193,8 @@ class HardRpc(RPCProtocol):
         if call is None:
             raise RemoteError("answer to nothing that was asked of this node")
         elapsed = max(0.0, self._loop.time() - call.sent_at)
-        self.liveness.round_trip(address.id).sample(elapsed, transmissions=max(1, call.transmissions))
+        for estimator in (self.liveness.round_trip(address.id), self.liveness.anybody):
+            estimator.sample(elapsed, transmissions=max(1, call.transmissions))
         self._settle(msg_id, (True, data))
 
     def _serve(self, peer: Peer, request: Request) -> None:

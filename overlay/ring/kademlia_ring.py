@@ -61,7 +61,7 @@ class KademliaRing:
         self._dealing_public = dealing_public
         self._store = store
         self._clock = clock
-        self._sessions = Sessions(identity, random_bytes=random_bytes)
+        self._sessions = Sessions(identity, random_bytes=random_bytes, hello_timeout_s=self._hello_timeout_s)
         self._holder = Holder(store, me=identity.id, dealing_public=dealing_public, clock=clock)
         self._server = ChordServer(
             identity.id,
@@ -222,6 +222,10 @@ class KademliaRing:
             log.exception("a line of %s was not taken", sender)
             return False
         return True
+
+    def _hello_timeout_s(self, address: tuple[str, int]) -> float | None:  # noqa: ARG002 - nothing is known of it yet
+        """Tell how long a stranger may take to answer a hello: as long as others take to answer."""
+        return None if self._server.protocol is None else self._server.rpc.liveness.anybody.timeout_s
 
     def _on_leave(self, sender: Peer) -> bool:
         """Take note that a peer leaves."""

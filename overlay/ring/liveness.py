@@ -36,6 +36,8 @@ class Liveness:
     def __init__(self) -> None:
         self._known: OrderedDict[RingId, _Health] = OrderedDict()
         self._suspects: dict[RingId, float] = {}
+        self.anybody = RoundTripEstimator()
+        """Round trips to all peers together: what to expect of a stranger."""
 
     def round_trip(self, peer: RingId) -> RoundTripEstimator:
         """Return the estimator of one peer, a new one for a stranger."""

@@ -46,6 +46,11 @@ class RoundTripEstimator:
         rto = self._srtt + max(CLOCK_GRANULARITY_S, _K * self._rttvar)
         return min(MAX_RTO_S, max(MIN_RTO_S, rto))
 
+    @property
+    def timeout_s(self) -> float | None:
+        """The same without floor and ceiling, None before the first sample: for who has bounds of its own."""
+        return None if self._srtt is None else self._srtt + max(CLOCK_GRANULARITY_S, _K * self._rttvar)
+
     def sample(self, rtt_s: float, *, transmissions: int) -> None:
         """Take the time between a request and its answer; ignored unless it was sent just once [Karn 1987].
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, RingId, clockwise_from, piece_position, position_of
 from overlay.ring.placement import place
+from overlay.ring.routing import BUCKET_CONTACTS
 from overlay.ring.successors import SuccessorWalk
 
 if TYPE_CHECKING:
@@ -65,9 +66,16 @@ class Spread:
         return {peer: holding for peer, holding in found.items() if not holding.is_empty}
 
     async def _owners(self, positions: Mapping[int, RingId], count: int) -> dict[int, Peer]:
-        """Return who should keep each piece; in a ring smaller than a look-up one look-up tells them all."""
+        """Return who should keep each piece; in a ring smaller than a look-up one look-up tells them all.
+
+        In a larger one the places' successors are it, unless two places have the same.
+        """
         if not positions:
             return {}
+        if len(self._server.rpc.contacts()) > BUCKET_CONTACTS:
+            nearest = await asyncio.gather(*(self._server.successor(at) for at in positions.values()))
+            if len(set(nearest)) == len(positions):
+                return dict(zip(positions, nearest, strict=True))
         first = SuccessorWalk(next(iter(positions.values())), count=count)
         await self._server.walk(first)
         if first.whole_ring is not None:
