@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
 from adapter.problems import Problem
+from adapter.sip.grammar import address_of
 from adapter.sip.verdict import InviteVerdict, RegisterVerdict
 from overlay.errors import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from adapter.exchange import Exchange
     from adapter.membership import Membership
@@ -39,10 +40,11 @@ class Bridge:
         steps: Steps,
         users: Sequence[str],
         address: Callable[[], tuple[str, int]],
+        tls_port: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`users` are the names served; `address` is where phones find the adapter."""
+        """`users` are the names served; `address` and `tls_port` (0: none) are where phones find the adapter."""
         self._membership, self._exchange, self._steps = membership, exchange, steps
-        self._users, self._address = frozenset(users), address
+        self._users, self._address, self._tls_port = frozenset(users), address, tls_port
         self._unacknowledged: dict[IncomingInvite, Step] = {}
 
     def serves(self, user: str) -> bool:
@@ -52,7 +54,10 @@ class Bridge:
     def is_own_host(self, host: str, port: int | None) -> bool:
         """Whether a URI's host names this adapter, with its port or with none."""
         own_host, own_port = self._address()
-        return host in {own_host, "localhost"} and port in {None, own_port}
+        if port not in {None, own_port, self._tls_port() or own_port}:
+            return False
+        # an IPv6 address has many spellings
+        return host in {own_host, "localhost"} or address_of(host) == address_of(own_host) is not None
 
     async def on_register(self, user: str) -> RegisterVerdict:
         """Register the user on the ring, if he is not yet, before his phone gets its 200."""
@@ -107,6 +112,7 @@ class Bridge:
             contacts=outcome.contacts,
             reason="" if outcome.contacts else _phrase(outcome.reason),
             retry_after=outcome.retry_after_s,
+            warning=_warning(call.callee, outcome.receipt.get("refusal")),
         )
 
 
@@ -114,6 +120,11 @@ def _phrase(text: str) -> str:
     """Return a sentence of ours as a reason phrase: phones show it on one line [RFC 3261 §7.2]."""
     line = " ".join(text.split())[:120]
     return line[:1].upper() + line[1:]
+
+
+def _warning(callee: str, refusal: Mapping[str, Any] | None) -> str | None:
+    """Return what the callee's adapter gave as its reason, in its own words, which are signed by the callee."""
+    return f"{callee}'s adapter says: {refusal['reason']}" if refusal and refusal.get("reason") else None
 
 
 def _silent(_step: str, _detail: dict[str, Any]) -> None:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adapter.config import format_address
 from overlay.ring.ids import id_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from adapter.findings import Found
     from adapter.membership import Membership
     from adapter.sip.binding import Binding
+    from adapter.sip.endpoint import SipEndpoint
     from overlay.ring.ids import Peer
+
+
+def door_report(endpoint: SipEndpoint, fingerprint: str) -> dict[str, Any]:
+    """Tell what phones can use beside UDP; `fingerprint` is that of the TLS certificate."""
+    host, tls_port = endpoint.address[0], endpoint.tls_port
+    return {
+        "sip_tcp": endpoint.has_tcp,
+        "sip_tls": format_address((host, tls_port)) if tls_port else "",
+        "tls_fingerprint": fingerprint if tls_port else "",
+    }
 
 
 def lookup_report(found: Found, threshold: tuple[int, int]) -> dict[str, Any]:
@@ -78,6 +90,17 @@ def user_report(user: str, membership: Membership, phones: Sequence[Binding]) ->
         "holders": {str(index): _address(peer) for index, peer in sorted(placed.items())},
         "expires_at": None if enrolment is None else membership.expires_at(user),
     }
+
+
+def one_way_warnings(phones: Mapping[str, Sequence[Binding]]) -> list[str]:
+    """Say of each registered phone that nobody can call why, and what helps."""
+    return [
+        f"{user}'s phone at {_address(binding)} cannot be called: it registered over {binding.transport.upper()} with"
+        " the address of its own connection. Set its transport to UDP"
+        for user, bindings in phones.items()
+        for binding in bindings
+        if binding.is_one_way
+    ]
 
 
 def _node(peer: Peer) -> str:

@@ -18,7 +18,8 @@ from adapter.control import ControlServer
 from adapter.exchange import Exchange
 from adapter.keystore import load_or_create
 from adapter.membership import Membership
-from adapter.reports import lookup_report, ring_report, user_report
+from adapter.reports import door_report, lookup_report, one_way_warnings, ring_report, user_report
+from adapter.sip.certificate import load_or_create as load_certificate
 from adapter.sip.endpoint import SipEndpoint
 from adapter.sip.registrations import Registrations
 from adapter.state import StateDir
@@ -105,6 +106,7 @@ class AdapterService:
             steps=self._steps,
             users=self._config.users,
             address=lambda: self._endpoint.address,
+            tls_port=lambda: self._endpoint.tls_port,
         )
         # at an address that no phone can know again there is nothing to come back to
         kept = Registrations(self._state.registrations_path) if self._config.sip[1] else None
@@ -117,14 +119,19 @@ class AdapterService:
             registrations=kept,
         )
         self._started.append("endpoint")
-        await self._endpoint.open(*self._config.sip)
+        tls, self._fingerprint = load_certificate(self._state.path, self._config.sip[0])
+        await self._endpoint.open(*self._config.sip, tls=tls)
+        for warning in self._endpoint.warnings:
+            self._warn(warning, "choose another port with --sip HOST:PORT, or let the phone use UDP")
         self._started.append("membership")
         await self._membership.start()
         self._started.append("control")
         await self._control.start()
         status = await self.status()
         self._emit(
-            {"event": "ready"} | {key: status[key] for key in ("sip", "ring", "pid")} | {"users": list(self.users)}
+            {"event": "ready"}
+            | {key: status[key] for key in ("sip", "sip_tcp", "sip_tls", "tls_fingerprint", "ring", "pid")}
+            | {"users": list(self.users)}
         )
 
     async def stop(self) -> None:
@@ -153,6 +160,7 @@ class AdapterService:
         membership = self._membership
         host, port = self.sip_address
         running = membership.running
+        phones = {user: self._endpoint.contacts(user) for user in self.users}
         return {
             "event": "status",
             "pid": os.getpid(),
@@ -160,8 +168,10 @@ class AdapterService:
             "ring": "" if running is None else f"{running.me.host}:{running.me.port}",
             "node": "" if running is None else f"{running.me.id:040x}",
             "overlay": membership.overlay,
+            **door_report(self._endpoint, self._fingerprint),
             "nodes": 0 if running is None else len(running.peers()) + 1,
-            "users": [user_report(user, membership, self._endpoint.contacts(user)) for user in self.users],
+            "users": [user_report(user, membership, phones[user]) for user in self.users],
+            "warnings": one_way_warnings(phones),
             "counters": dict(self._endpoint.counters) | dict(self._exchange.counters),
         }
 

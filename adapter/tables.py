@@ -73,6 +73,8 @@ def status_table(event: Event) -> list[RenderableType]:
     sip, ring = event.get("sip", ""), event.get("ring", "")
     head = Text.assemble(("adapter", "bold"), f" (pid {event.get('pid', '?')}): phones at ", (str(sip), "bold"))
     parts: list[RenderableType] = [head.append(f", on the ring at {ring}" if ring else ", not on the ring yet")]
+    if event.get("sip_tls"):
+        parts.append(Text(f"phones over TLS at {event['sip_tls']}, certificate {event.get('tls_fingerprint', '')}"))
     if event.get("nodes"):
         parts.append(
             Text(f"{plural(int(event['nodes']), 'node')} known on the ring {event.get('overlay') or ''}".rstrip())

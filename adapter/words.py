@@ -121,10 +121,14 @@ def _ready(event: Event) -> Text:
         text.append("on the ring at ").append(str(event["ring"]), style=_SIP)
     else:
         text.append("not on the ring yet: it joins when the first phone registers")
-    text.append("\n\ntype this into the phone on this machine, as its registrar or domain (transport UDP):\n\n")
+    text.append("\n\ntype this into the phone on this machine, as its registrar or domain (transport UDP")
+    text.append(" or TCP" if event.get("sip_tcp") else "").append("):\n\n")
     for user in users:
         text.append(f"    {event.get('sip', '')}", style="bold")
         text.append(f"    user name {user}, any password\n")
+    if event.get("sip_tls"):
+        text.append(f"\nover TLS: {event['sip_tls']}, a certificate of its own with the SHA-256 fingerprint\n")
+        text.append(f"    {event.get('tls_fingerprint', '')}\n", style=_QUIET)
     text.append("\nthen dial a name. Ctrl-C leaves the ring.")
     return text
 

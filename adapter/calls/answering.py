@@ -27,6 +27,8 @@ from overlay.ring.ids import Peer
 from overlay.wire.envelope import seal_error, seal_redirect
 from overlay.wire.messages import MAX_CONTACTS, TOKEN_BYTES, Contact, Error, Invite, Redirect
 
+ONE_WAY = "the phone is registered over a connection that nobody else can use: set its transport to UDP"
+"""Why a phone that is there cannot be called, and the cure."""
 LOOKUP_PATIENCE_S = 5.0
 """How long a lookup may take before its INVITE is forgotten, in seconds."""
 REDIRECT_LIFETIME_S = 60
@@ -47,6 +49,10 @@ class Binding(Protocol):
     @property
     def transport(self) -> str:
         """`udp`, `tcp` or `tls`."""
+
+    @property
+    def is_one_way(self) -> bool:
+        """Whether nobody but this adapter can reach it, by the phone's own connection."""
 
 
 class Answering:
@@ -103,7 +109,8 @@ class Answering:
             return
         contacts = self._usable_contacts(user.party.aor)
         if not contacts:
-            self._refuse(arrival, Refusal("unavailable", "no phone is registered"), now)
+            is_one_way = any(binding.is_one_way for binding in self._contacts(user.party.aor))
+            self._refuse(arrival, Refusal("unavailable", ONE_WAY if is_one_way else "no phone is registered"), now)
             return
         self._redirect(arrival, invite, found, contacts, now)
 
@@ -165,6 +172,9 @@ class Answering:
     def _usable_contacts(self, aor: str) -> list[Contact]:
         usable: dict[Contact, None] = {}
         for binding in self._contacts(aor):
+            if binding.is_one_way:
+                self.counters["one-way contact"] += 1
+                continue
             try:
                 contact = Contact(host=binding.host, port=binding.port, transport=binding.transport)
             except LocalError:

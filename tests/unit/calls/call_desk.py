@@ -25,6 +25,7 @@ class Phone:
     host: str = "127.0.0.1"
     port: int = 5062
     transport: str = "udp"
+    is_one_way: bool = False
 
 
 def party_of(aor: str) -> Party:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapter.calls import door
-from adapter.calls.answering import LOOKUP_PATIENCE_S
+from adapter.calls.answering import LOOKUP_PATIENCE_S, ONE_WAY
 from adapter.calls.events import Announced, Failure, LookUp, Refused, SendLine
 from overlay.ring.ids import Peer, RingId
 from overlay.wire.envelope import open_error, seal_invite, unseal, verify_error
@@ -58,6 +58,25 @@ def test_a_good_invite_is_looked_up_verified_and_redirected():
     assert redirect.contacts == ("127.0.0.1:5062;udp",)
     assert machine.counters["redirected"] == 1
     assert machine.next_deadline() is None
+
+
+def test_a_phone_that_only_its_own_connection_reaches_is_refused_with_the_cure():
+    machine = answering(phones=(Phone(port=40_000, transport="tcp", is_one_way=True),))
+    machine.line_received(invite_line(), ALICE_NODE, NOW)
+    lookup = only(machine, LookUp)
+    machine.looked_up(lookup.ticket, found("alice"), NOW + 0.1)
+    refused, (line,) = refusal_of(machine)
+    assert (refused.code, refused.why) == ("unavailable", ONE_WAY)
+    assert verify_error(line, BOB.public).reason == ONE_WAY
+
+
+def test_a_phone_that_can_be_called_is_given_beside_one_that_cannot():
+    machine = answering(phones=(Phone(port=40_000, transport="tcp", is_one_way=True), Phone(port=5063)))
+    machine.line_received(invite_line(), ALICE_NODE, NOW)
+    lookup = only(machine, LookUp)
+    machine.looked_up(lookup.ticket, found("alice"), NOW + 0.1)
+    _, sent = drain(machine)
+    assert unseal(sent.line, ALICE).verify_redirect(BOB.public).contacts == ("127.0.0.1:5063;udp",)
 
 
 def test_a_replayed_invite_is_refused_before_any_lookup():

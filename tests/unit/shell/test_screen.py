@@ -170,6 +170,22 @@ def test_the_adapter_says_what_to_type_into_the_phone(told):
     text = told.show(event="ready", sip="10.0.0.2:5070", ring="10.0.0.2:4000", users=["alice", "carol"], pid=7)
     assert "    10.0.0.2:5070    user name alice, any password\n" in text
     assert "    10.0.0.2:5070    user name carol, any password\n" in text
+    assert "(transport UDP):" in text
+    assert "TLS" not in text
+
+
+def test_the_adapter_tells_of_tcp_and_tls_where_they_are(told):
+    text = told.show(
+        event="ready",
+        sip="10.0.0.2:5070",
+        sip_tcp=True,
+        sip_tls="10.0.0.2:5071",
+        tls_fingerprint="AB:CD",
+        users=["bob"],
+    )
+    assert "(transport UDP or TCP):" in text
+    assert "over TLS: 10.0.0.2:5071" in text
+    assert "    AB:CD\n" in text
 
 
 def test_an_event_that_only_programs_want_is_silent(told):
