@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter import kernel
 from adapter.bridge import Bridge
+from adapter.config import format_address
 from adapter.control import ControlServer
 from adapter.exchange import Exchange
 from adapter.keystore import load_or_create
@@ -158,14 +159,13 @@ class AdapterService:
     async def status(self) -> dict[str, Any]:
         """Tell addresses, users with their phones and pieces, and how large the ring looks from here."""
         membership = self._membership
-        host, port = self.sip_address
         running = membership.running
         phones = {user: self._endpoint.contacts(user) for user in self.users}
         return {
             "event": "status",
             "pid": os.getpid(),
-            "sip": f"{host}:{port}",
-            "ring": "" if running is None else f"{running.me.host}:{running.me.port}",
+            "sip": format_address(self.sip_address),
+            "ring": "" if running is None else format_address(running.me.address),
             "node": "" if running is None else f"{running.me.id:040x}",
             "overlay": membership.overlay,
             **door_report(self._endpoint, self._fingerprint),

@@ -12,10 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.interop import page
 from tests.interop.board import Board
 from tests.interop.cases import Case, all_cases, play
 from tests.interop.phones import missing
 from tests.interop.scene import Scene
+from tests.interop.tool import InteropFailed
+from tests.support.programs import ProgramFailed
 
 RESULT = Path("build/interop.json")
 LOGS = Path("build/interop-logs")
@@ -27,11 +30,17 @@ async def _play(cases: list[Case], folder: Path, board: Board) -> None:
         mine = [case for case in cases if case.six is six]
         if not mine:
             continue
-        async with Scene(folder=folder / ("six" if six else "four"), six=six) as scene:
-            if any("twinkle" in case.needs for case in mine) and not missing("twinkle"):
-                await scene.start_sound()
+        try:
+            async with Scene(folder=folder / ("six" if six else "four"), six=six) as scene:
+                if any("twinkle" in case.needs for case in mine) and not missing("twinkle"):
+                    await scene.start_sound()
+                for case in mine:
+                    await _try(case, scene, board)
+        except (InteropFailed, ProgramFailed, OSError) as error:
             for case in mine:
-                await _try(case, scene, board)
+                if not case.row.why and not case.row.ok:
+                    case.row.why = f"the LAN and its ring did not come up: {' '.join(str(error).split())[:200]}"
+                    board.done(case.row)
 
 
 async def _try(case: Case, scene: Scene, board: Board) -> None:
@@ -48,8 +57,14 @@ def main() -> int:
     """Play the cases once."""
     parser = argparse.ArgumentParser(prog="make interop", description="Real phones call each other on a LAN.")
     parser.add_argument("--quick", action="store_true", help="five pairs")
-    parser.add_argument("--only", default="", metavar="WORDS", help="cases with all these words in their names")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="cases with all these words in their names; a comma begins a choice",
+    )
     parser.add_argument("--first", type=int, default=1, metavar="N", help="begin with the Nth case")
+    parser.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--keep", action="store_true", help="keep logs, packets and recordings of good cases too")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -59,7 +74,11 @@ def main() -> int:
         print(f"{', '.join(absent)} not installed: make interop-setup", file=sys.stderr)  # noqa: T201
         return 2
     cases = [case for case in all_cases()[arguments.first - 1 :] if not arguments.quick or case.quick]
-    cases = [case for case in cases if set(arguments.only.split()) <= set(case.name.split("-"))]
+    wanted = [set(words.split()) for words in arguments.only.split(",")]
+    cases = [case for case in cases if any(words <= set(case.name.split("-")) for words in wanted)]
+    if arguments.list:
+        print("\n".join(case.name for case in cases))  # noqa: T201 -- the list was asked for
+        return 0
     folder = Path(tempfile.mkdtemp(prefix="secp2psip-interop-"))
     began = time.monotonic()
     board = Board(len(cases))
@@ -74,6 +93,7 @@ def main() -> int:
     if not arguments.only and arguments.first == 1 and not arguments.quick:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(json.dumps([row.as_json() for row in rows], indent=1) + "\n")
+        page.write()
     board.verdict(rows, time.monotonic() - began)
     return 0 if rows and all(row.ok or row.skipped for row in rows) else 1
 

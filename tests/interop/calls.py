@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ TALK_S = 9.0
 """A round and a half of the voice."""
 ANSWER_S = 15.0
 BYE_S = 6.0
+WRONG_S = 3.0
+"""How long a phone with a wrong password may try."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -117,9 +120,36 @@ async def two_phones(scene: Scene, row: Row, stage: Stage) -> None:
     await one_call(scene, row, stage, caller, callee, second)
 
 
-async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, *callees: Phone) -> None:
-    """Play the call of registered phones; of several callees any may answer."""
-    capture = await stage.watch("alice")
+async def remote_phone(scene: Scene, row: Row, stage: Stage) -> None:
+    """Alice's phone is on another host than her adapter: it is served for the password in the configuration."""
+    password = secrets.token_hex(8)
+    file = scene.folder / "phones.toml"
+    file.touch(mode=0o600)
+    file.write_text(f'[phones]\nalice = "{password}"\n')
+    await scene.stop_adapter("alice")
+    await scene.start_adapter("alice", options=("--config", str(file)))
+    try:
+        desk = scene.hosts["desk"]
+        place: dict[str, Any] = {"prefix": tuple(desk.argv()), "host": desk.address}
+        callee = await stage.phone(CALLEES, row.callee, "bob")
+        wrong = await stage.phone(CALLERS, row.caller, "alice", password="guessed", **place)
+        await asyncio.sleep(WRONG_S)
+        await wrong.stop()
+        if await scene.phones("alice"):
+            raise InteropFailed("a wrong password was taken")
+        caller = await stage.phone(CALLERS, row.caller, "alice", password=password, **place)
+        await scene.registered("bob")
+        await scene.registered("alice")
+        await one_call(scene, row, stage, caller, callee, at="desk")
+    finally:
+        await stage.end()
+        await scene.stop_adapter("alice")
+        await scene.start_adapter("alice")
+
+
+async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, *callees: Phone, at: str = "alice") -> None:
+    """Play the call of registered phones, the caller's on host `at`; of several callees any may answer."""
+    capture = await stage.watch(at)
     await caller.call("bob")
     answer = await capture.see(final(callees[0]), within_s=ANSWER_S, what="200 from the callee's phone")
     callee = next((phone for phone in callees if phone.seat.port == answer.source[1]), callees[0])
@@ -130,7 +160,7 @@ async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, *callees
     await capture.see(lambda m: m.status == 200 and m.method == "BYE", within_s=BYE_S, what="200 to the BYE")
     await asyncio.gather(caller.stop(), callee.stop())
     await capture.stop()
-    flaws = [*_look(scene, row, capture, bye), *await _listen(row, capture, caller, callee)]
+    flaws = [*_look(scene, row, capture, bye, here=caller.seat.host), *await _listen(row, capture, caller, callee)]
     row.why = "; ".join(flaws)
 
 
@@ -153,10 +183,10 @@ def final(callee: Phone) -> Callable[[Sip], bool]:
     return matches
 
 
-def _look(scene: Scene, row: Row, capture: Capture, bye: Sip) -> list[str]:
-    """Read redirect, setup time and the way of the sound from the packets."""
-    here, there = scene.hosts["alice"].address, scene.hosts["bob"].address
-    adapter = (here, SIP_PORT)
+def _look(scene: Scene, row: Row, capture: Capture, bye: Sip, *, here: str) -> list[str]:
+    """Read redirect, setup time and the way of the sound from the packets of the caller's host `here`."""
+    there = scene.hosts["bob"].address
+    adapter = (scene.hosts["alice"].address, SIP_PORT)
     invites = [m for m in capture.sip if m.first.startswith("INVITE ")]
     turned = next((m for m in capture.sip if m.status == 302 and m.source == adapter), None)
     direct = [m for m in invites if m.target[0] == there]

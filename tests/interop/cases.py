@@ -79,6 +79,7 @@ def all_cases() -> list[Case]:
         case.quick = (case.row.caller, case.row.callee) in QUICK
     cases += [_case("adapter restarted", caller, callee, calls.restarted) for caller, callee in RESTARTED]
     cases += [_case("call", caller, "baresip", calls.plain_call, transport="tcp") for caller in ("baresip", "linphone")]
+    cases += [_case("phone on another host", caller, "baresip", calls.remote_phone) for caller in REAL[:3]]
     cases += [_case("two phones", caller, "baresip", calls.two_phones, also=("linphone",)) for caller in REAL]
     cases += [_case("caller cancels", caller, "baresip", troubles.cancelled) for caller in REAL]
     cases += [_case("caller cancels", "baresip", callee, troubles.cancelled) for callee in ("linphone", "twinkle")]

@@ -21,7 +21,7 @@ from tests.interop.capture import RING_PORT
 from tests.interop.lan import Host, Lan
 from tests.interop.phones.base import Seat, authority
 from tests.interop.sound import SoundServer, Voice, make_voice
-from tests.interop.tool import InteropFailed
+from tests.interop.tool import InteropFailed, run
 from tests.support.cast import is_event
 from tests.support.programs import Program, command
 
@@ -93,6 +93,8 @@ class Scene:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lan = Lan(len(HOSTS), six=self.six).__enter__()
         self.hosts = dict(zip(HOSTS, self._lan.hosts, strict=True))
+        for host in self.hosts.values():  # linphone thinks that it is offline without a default route
+            await run("ip", "-n", host.space, "route", "add", "default", "dev", "eth0")
         for name in ("alice", "bob"):
             self.voices[name] = await make_voice(name, self.folder)
         boot = self.hosts["boot"]

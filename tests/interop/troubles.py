@@ -51,7 +51,7 @@ async def declined(scene: Scene, row: Row, stage: Stage) -> None:
     await capture.see(ringing(there), within_s=ANSWER_S, what="180 from the callee's phone")
     row.redirected = True
     await callee.decline()
-    ended = await capture.see(lambda m: _ends(m, caller.seat.port), within_s=BYE_S, what="a refusal for the caller")
+    ended = await capture.see(lambda m: _ends(m, caller.seat.host), within_s=BYE_S, what="a refusal for the caller")
     if ended.status not in {486, 603, 480}:
         row.why = f"the caller's phone was told {ended.first[8:]}"
 
@@ -161,9 +161,10 @@ async def stranger_reflects(scene: Scene, row: Row, stage: Stage) -> None:
         row.why = "alice's adapter passed a stranger's response on to bob's host"
 
 
-def _ends(message: Sip, port: int) -> bool:
-    """Recognise the final refusal that reaches the caller's phone."""
-    return message.method == "INVITE" and message.status in REFUSALS and message.target[1] == port
+def _ends(message: Sip, host: str) -> bool:
+    """Recognise the final refusal that reaches the caller's phone on `host`, forwarded or not."""
+    there = message.target[0] == host and message.target[1] != SIP_PORT
+    return message.method == "INVITE" and message.status in REFUSALS and there
 
 
 def _from_desk(scene: Scene, method: str, adapter: str, name: str, *, uri: str = "") -> str:
