@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial interop interop-quick interop-setup clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial interop interop-quick interop-setup bench-sip clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ interop-quick: setup ## the same with five pairs of phones, in under three minut
 
 interop-setup: ## install the phones and what listens to them (root, apt); says what cannot be had
 	@tests/interop/setup.sh
+
+bench-sip: setup ## sipp against one adapter, 20 s each load (needs apt sip-tester; ARGS="--seconds 5"); build/bench/sip.json
+	@$(PY) -m tests.benchmarks.sip_load $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .
