@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from adapter.directory import Directory
+from adapter.problems import DamagedFile
 from adapter.registering import NotRegistered, ask_bootstrap, read_back
 from adapter.upkeep import Upkeep
 from overlay.errors import Secp2psipError
@@ -73,6 +74,7 @@ class Membership:
         self._registering = asyncio.Lock()
         self._has_joined = False
         self._stopping = asyncio.Event()
+        self._news = asyncio.Event()
 
     @property
     def ring(self) -> KademliaRing:
@@ -138,7 +140,7 @@ class Membership:
                 self._enrolments[user] = enrolment
         for user in self._keys:
             if (enrolment := self.enrolment(user)) is not None:
-                await self._take_place(user, enrolment, port=self._config.ring[1])
+                await self._take_place(user, enrolment, port=self._config.ring[1] or self._last_port())
         self._tasks.spawn(self._mind(), name="mind the ring")
 
     async def register(self, user: str, step: Step) -> None:
@@ -159,6 +161,7 @@ class Membership:
     async def stop(self) -> None:
         """Hand over what this node keeps, say goodbye and close."""
         self._stopping.set()
+        self._news.set()
         for upkeep in self._upkeeps.values():
             upkeep.stop()
         await self._tasks.close()
@@ -201,7 +204,12 @@ class Membership:
         ring = KademliaRing(identity, self._store, dealing_public=enrolment.dealing.dealing_public)
         ring.on_line = self._on_line
         ring.on_change = self._ring_changed
-        await ring.open(*address)
+        try:
+            await ring.open(*address)
+        except OSError:
+            if self._config.ring[1] or not address[1]:
+                raise
+            await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
         self._ring = ring
         self._directory = Directory(
             ring, dealing_public=enrolment.dealing.dealing_public, k=enrolment.dealing.k, n=enrolment.dealing.n
@@ -230,8 +238,17 @@ class Membership:
             )
         self._has_joined = True
 
+    def _last_port(self) -> int:
+        """Return the port where others have known this node: who comes back there is found by their peer caches."""
+        with contextlib.suppress(DamagedFile):
+            return self._state.load_own_port()
+        return 0
+
     def _contacts(self) -> list[Peer]:
-        known = [*self._state.load_peers(), *(peer for e in self._enrolments.values() for peer in e.nodes)]
+        cached: tuple[Peer, ...] = ()
+        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
+            cached = self._state.load_peers()
+        known = [*cached, *(peer for e in self._enrolments.values() for peer in e.nodes)]
         me = self.ring.me.id
         return list({peer.id: peer for peer in known if peer.id != me}.values())[:JOIN_CONTACTS]
 
@@ -248,6 +265,7 @@ class Membership:
         return False
 
     def _ring_changed(self) -> None:
+        self._news.set()
         for upkeep in self._upkeeps.values():
             upkeep.changed()
 
@@ -255,9 +273,15 @@ class Membership:
         """From time to time: write down whom to join through, find a lost ring again, renew what grows old."""
         renew_at = 0.0
         while not self._stopping.is_set():
+            # a change of the ring is written down soon: who is killed the next minute comes back by it
+            self._news.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(PEERS_KEPT_EVERY_S if self.joined else REJOIN_EVERY_S):
+                async with asyncio.timeout(REJOIN_EVERY_S):
                     await self._stopping.wait()
+            if self.joined:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PEERS_KEPT_EVERY_S):
+                        await self._news.wait()
             if self._ring is None or self._stopping.is_set():
                 continue
             if not self._ring.peers() and (contacts := self._contacts()):
@@ -287,7 +311,7 @@ class Membership:
 
     def _keep_peers(self) -> None:
         if self._ring is not None and (peers := self._ring.peers()):
-            self._state.save_peers(peers)
+            self._state.save_peers(peers, own_port=self._ring.me.port)
 
 
 def expires_at(enrolment: Enrolment) -> int:

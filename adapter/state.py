@@ -36,6 +36,7 @@ SOCKET_FILE: Final = "control.sock"
 PEERS_FILE: Final = "peers.json"
 VERSION: Final = 1
 MAX_STATE_FILE_BYTES: Final = 256 * 1024
+MAX_PORT: Final = 65_535
 MAX_PEERS: Final = 64
 """Nodes remembered to join through."""
 
@@ -125,10 +126,10 @@ class StateDir:
         """Drop what the bootstrap server gave `user`: the next registration asks it again, with the same keys."""
         self._enrolment_file(user).unlink(missing_ok=True)
 
-    def save_peers(self, peers: Iterable[Peer]) -> None:
-        """Keep nodes to join through, the best first; at most MAX_PEERS of them."""
+    def save_peers(self, peers: Iterable[Peer], *, own_port: int = 0) -> None:
+        """Keep nodes to join through, the best first, at most MAX_PEERS of them, and the port where they know us."""
         rows = [[id_to_bytes(peer.id).hex(), peer.host, peer.port] for peer in list(peers)[:MAX_PEERS]]
-        self._write(self.path / PEERS_FILE, {"v": VERSION, "peers": rows})
+        self._write(self.path / PEERS_FILE, {"v": VERSION, "own_port": own_port, "peers": rows})
 
     def load_peers(self) -> tuple[Peer, ...]:
         """Return the nodes of the last run. Raises DamagedFile."""
@@ -141,6 +142,11 @@ class StateDir:
             return tuple(Peer.decode([bytes.fromhex(ident), host, port]) for ident, host, port in rows)
         except (KeyError, TypeError, ValueError, Secp2psipError):
             raise _damaged(path) from None
+
+    def load_own_port(self) -> int:
+        """Return the UDP port that the ring node had in the last run, 0 if that is not known. Raises DamagedFile."""
+        port = (_read(self.path / PEERS_FILE) or {}).get("own_port", 0)
+        return port if isinstance(port, int) and 0 < port <= MAX_PORT else 0
 
     def _enrolment_file(self, user: str) -> Path:
         return self.path / USERS_DIR / f"{parse_aor(user)}.json"

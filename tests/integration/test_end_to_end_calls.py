@@ -123,9 +123,11 @@ async def test_phone_that_vanishes_whole_is_given_up_with_a_reason(ring: Cast, b
 
 async def test_adapter_restarted_without_a_bootstrap_server_can_be_called_again(ring: Cast):
     assert ring.bootstrap is not None
+    known_at = (await ring.ask("bob", "status"))["ring"]
     await ring.bootstrap.kill()
     await ring.adapters["bob"].kill()
     await ring.start_adapter("bob")
+    assert (await ring.ask("bob", "status"))["ring"] == known_at  # where the others' peer caches look for it
     bob = await ring.listen("bob", play=SPEECH["bob"], record=ring.folder / "bob-heard.wav")
     alice = await call(ring, duration_s=1)
     await established(alice)

@@ -150,3 +150,10 @@ def test_the_lock_can_be_given_back_and_taken_again(tmp_path):
 
 def test_reading_needs_no_lock(tmp_path, other_process):
     assert StateDir(tmp_path / "state").load_peers() == ()
+
+
+def test_own_port_is_remembered_beside_the_peers(tmp_path):
+    state = StateDir(tmp_path / "state")
+    assert state.load_own_port() == 0
+    state.save_peers([], own_port=5481)
+    assert StateDir(tmp_path / "state").load_own_port() == 5481
