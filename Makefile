@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial interop interop-quick interop-setup bench-sip clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial fuzz-sip interop interop-quick interop-setup bench-sip clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ integration: setup ## the tests on loopback: real sockets, processes and audio
 
 adversarial: setup ## one attacker a file, against the real nodes
 	@$(PY) -m pytest tests/adversarial $(ARGS)
+
+fuzz-sip: setup ## damaged SIP by the hundred thousand: datagrams and streams (ARGS="--datagrams 1000 --streams 1000 --seed 7")
+	@$(PY) -m tests.fuzz $(ARGS)
 
 interop: setup ## real phones on a LAN of namespaces: root, Debian or Ubuntu (ARGS="--only 'call baresip'")
 	@$(PY) -m tests.interop $(ARGS)
