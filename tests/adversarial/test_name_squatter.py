@@ -39,7 +39,7 @@ def test_a_newcomer_finds_every_successor_all_the_same(lie):
             honest.extend(ring.me for ring in rings)
             squatters = []
             for number in range(2):
-                squatters.append(await hostile_member(overlay, f"10.0.0.{2 + number}", find_node=squat))
+                squatters.append(await hostile_member(overlay, f"10.0.0.{2 + number}", find_node=squat, around=squat))
                 for ring in rings:
                     await squatters[-1][1].request(ring.address, ring.me.id, "ping", id_to_bytes(squatters[-1][0].id))
             newcomer = overlay.ring()
