@@ -1,8 +1,8 @@
 """What a SECP2PSIP REGISTERED gives, and every check that it must pass before it is believed.  I/O: none.
 
 The bootstrap server is asked once and then trusted for nothing that can be checked here: the credential is for our own
-node key, the dealing key is certified by the overlay key, and the n pieces are signed by it, are ours, lie on one
-polynomial and rebuild our own key bundle [paper §II.B].
+node key, the dealing key is certified by the overlay key, the n pieces are signed by it, are ours, lie on one
+polynomial and rebuild our own key bundle, and the overlay key's share list names each of them [paper §II.B].
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer
 from overlay.trust.identity import KeyBundle
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import DealingCertificate, NodeCredential
+from overlay.trust.records import DealingCertificate, NodeCredential, ShareList
 from overlay.trust.shamir import decode
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Enrolment:
     """The key that signs pieces, and the threshold."""
     pieces: tuple[KeyPiece, ...]
     """All n pieces, piece i at [i-1]."""
+    share_list: ShareList
+    """The overlay key's word on these pieces, which goes with each of them wherever it is stored."""
     nodes: tuple[Peer, ...]
     """Nodes to join through, the holders of the pieces first."""
 
@@ -63,13 +65,15 @@ def check_registered(
     credential.verify(overlay_bundle.ed25519, overlay=challenge.overlay, now=now)
     if credential.node_public != request.node_public:
         raise RemoteError("the node credential is for another node key than ours")
+    pieces = _checked_pieces(registered, request, certificate, now)
     return Enrolment(
         generation=registered.generation,
         overlay=challenge.overlay,
         overlay_bundle=overlay_bundle,
         credential=credential,
         dealing=certificate,
-        pieces=_checked_pieces(registered, request, certificate, now),
+        pieces=pieces,
+        share_list=_checked_share_list(registered, pieces, overlay_bundle, now),
         nodes=_checked_nodes(registered, credential),
     )
 
@@ -93,6 +97,17 @@ def _checked_pieces(
     if decoded is None or decoded.liars or decoded.secret != request.bundle:
         raise RemoteError("the pieces do not rebuild our own key")
     return tuple(pieces[index] for index in range(1, n + 1))
+
+
+def _checked_share_list(
+    registered: Registered, pieces: tuple[KeyPiece, ...], overlay_bundle: KeyBundle, now: float
+) -> ShareList:
+    """Return the share list; without a sound one no node would keep our pieces, now or when we move them."""
+    share_list = ShareList.decode(registered.share_list)
+    share_list.verify(overlay_bundle.ed25519, overlay=registered.overlay, now=now)
+    if not all(share_list.covers(piece) for piece in pieces):
+        raise RemoteError("the share list is not of our pieces")
+    return share_list
 
 
 def _checked_nodes(registered: Registered, credential: NodeCredential) -> tuple[Peer, ...]:

@@ -14,6 +14,7 @@ from overlay.trust.credentials import DealingCertificate, NodeCredential
 from overlay.trust.identity import KeyBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.shamir import MAX_PIECES
+from overlay.trust.share_list import ShareList
 
 MAX_NODES: Final = 64
 """Nodes to join through that one file may name."""
@@ -29,6 +30,7 @@ def encode_enrolment(enrolment: Enrolment, *, aor: str) -> dict[str, Any]:
         "credential": _text(enrolment.credential.encode()),
         "dealing": _text(enrolment.dealing.encode()),
         "pieces": [_text(piece.encode()) for piece in enrolment.pieces],
+        "share_list": _text(enrolment.share_list.encode()),
         "nodes": [[id_to_bytes(node.id).hex(), node.host, node.port] for node in enrolment.nodes],
     }
 
@@ -52,6 +54,7 @@ def decode_enrolment(value: Mapping[str, Any], *, aor: str) -> Enrolment:
         credential=NodeCredential.decode(_bytes(value["credential"])),
         dealing=DealingCertificate.decode(_bytes(value["dealing"])),
         pieces=pieces,
+        share_list=ShareList.decode(_bytes(value["share_list"])),
         nodes=tuple(Peer.decode([bytes.fromhex(ident), host, port]) for ident, host, port in value["nodes"]),
     )
 

@@ -222,7 +222,7 @@ class Membership:
             await self._join()
         if (old := self._upkeeps.get(user)) is not None:
             old.stop()
-        upkeep = Upkeep(self.ring, user=self._keys[user].user, pieces=enrolment.pieces)
+        upkeep = Upkeep(self.ring, user=self._keys[user].user, pieces=enrolment.pieces, share_list=enrolment.share_list)
         self._upkeeps[user] = upkeep
         self._tasks.spawn(upkeep.run(), name=f"upkeep of {user}")
 

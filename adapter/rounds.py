@@ -17,7 +17,7 @@ from overlay.ring.ids import Peer, RingId, piece_position
 from overlay.ring.placement import place
 from overlay.ring.storage import Holding
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import LookupRecord, Release
+from overlay.trust.records import LookupRecord, Release, ShareList
 
 MAX_PARALLEL = 8
 """Questions and stores in flight at once."""
@@ -68,6 +68,10 @@ class Owner(Protocol):
     @property
     def pieces(self) -> Mapping[int, KeyPiece]:
         """All n pieces, by index."""
+
+    @property
+    def share_list(self) -> ShareList:
+        """The overlay key's word on the pieces, which holders ask for."""
 
     def record_above(self, sequence: int) -> LookupRecord:
         """Return the lookup record to lie beside every piece; its sequence is `sequence` or higher."""
@@ -176,7 +180,7 @@ class RoundRun:
             took: list[int] = []
             for index in lacking:
                 beside = None if fresh or took else record
-                if await self._ring.store_at(peer, self._pieces[index], beside):
+                if await self._ring.store_at(peer, self._pieces[index], beside, share_list=self._owner.share_list):
                     took.append(index)
             if not fresh and not took:
                 await self._ring.store_at(peer, None, record)

@@ -27,7 +27,7 @@ from overlay.ring.chord import Chord
 from overlay.ring.ids import Peer, id_to_bytes
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import LookupRecord, Release
+from overlay.trust.records import LookupRecord, Release, ShareList
 
 ROUND_S = 10.0
 """The longest time between two rounds, in seconds."""
@@ -54,13 +54,18 @@ class Upkeep:
         *,
         user: PrivateBundle,
         pieces: Sequence[KeyPiece],
+        share_list: ShareList,
         clock: Callable[[], float] = time.time,
         sequence: int = 0,
         on_round: Callable[[Round], None] | None = None,
     ) -> None:
-        """`pieces` are all n pieces of this user; `sequence` is the highest one ever published, as far as known."""
+        """`pieces` are all n pieces of this user, `share_list` the overlay key's word on them.
+
+        `sequence` is the highest one ever published, as far as known.
+        """
         self._ring, self._user, self._clock, self._on_round = ring, user, clock, on_round
-        self._pieces = _complete(pieces, user)
+        self._pieces = _complete(pieces, share_list, user)
+        self._share_list = share_list
         self._aor, self._generation, self._n = pieces[0].aor, pieces[0].generation, pieces[0].n
         self._sequence = sequence
         self._record: LookupRecord | None = None
@@ -105,12 +110,12 @@ class Upkeep:
         """Return piece index -> node, for each piece that lies at its place."""
         return dict(self._last.placed)
 
-    def renew(self, pieces: Sequence[KeyPiece]) -> None:
+    def renew(self, pieces: Sequence[KeyPiece], share_list: ShareList) -> None:
         """Take the same pieces with a later expiry, from the bootstrap; the next round stores them."""
-        renewed = _complete(pieces, self._user)
+        renewed = _complete(pieces, share_list, self._user)
         if any(renewed[i].share != piece.share or renewed[i].aor != piece.aor for i, piece in self._pieces.items()):
             raise LocalError("a renewal brings the same shares again")
-        self._pieces = renewed
+        self._pieces, self._share_list = renewed, share_list
         self.changed()
 
     def changed(self) -> None:
@@ -169,6 +174,11 @@ class Upkeep:
         """All n pieces, by index."""
         return self._pieces
 
+    @property
+    def share_list(self) -> ShareList:
+        """The overlay key's word on the pieces, which holders ask for."""
+        return self._share_list
+
     def record_above(self, sequence: int) -> LookupRecord:
         """Return the record to lie beside every piece: the last one, or a new one where that is old or untrue."""
         now, me, last = self._clock(), self._ring.me, self._record
@@ -220,12 +230,17 @@ class Upkeep:
         return True
 
 
-def _complete(pieces: Sequence[KeyPiece], user: PrivateBundle) -> dict[int, KeyPiece]:
-    """Return the pieces by index; LocalError unless they are all n pieces of one generation of this user's key."""
+def _complete(pieces: Sequence[KeyPiece], share_list: ShareList, user: PrivateBundle) -> dict[int, KeyPiece]:
+    """Return the pieces by index; LocalError unless they are all n pieces of one generation of this user's key.
+
+    The share list must be of these very pieces.
+    """
     by_index = {piece.index: piece for piece in pieces}
     dealt = {(piece.aor, piece.generation, piece.k, piece.n, piece.thumbprint) for piece in pieces}
     if len(dealt) != 1 or len(by_index) != len(pieces) or len(pieces) != pieces[0].n:
         raise LocalError("upkeep needs every piece of one generation once")
     if pieces[0].thumbprint != user.public.thumbprint():
         raise LocalError("upkeep needs the pieces of this user's own key")
+    if not all(share_list.names(piece) for piece in pieces):
+        raise LocalError("upkeep needs the share list of these pieces")
     return by_index

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from bootstrap.registration import Accepted, Expected, Policy, Refused, decide
 from bootstrap.sources import source_of
 from overlay.trust.pieces import KeyPiece, deal
-from overlay.trust.records import DealingCertificate, NodeCredential
+from overlay.trust.records import DealingCertificate, NodeCredential, ShareList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ class Grant:
     accepted: Accepted
     credential: NodeCredential
     pieces: tuple[KeyPiece, ...]
+    share_list: ShareList
 
 
 class Desk:
@@ -99,20 +100,22 @@ class Desk:
             if isinstance(decision, Refused):
                 return decision
             self._accounts.enter(decision, source=expected.source, now=now)
+        pieces = deal(
+            decision.bundle,
+            aor=decision.aor,
+            generation=decision.generation,
+            k=self.facts.k,
+            n=self.facts.n,
+            dealing=self.keys.dealing,
+            seed=self.keys.dealing_seed,
+            issued_at=int(now),
+            expires_at=int(now) + PIECE_LIFETIME_S,
+        )
         return Grant(
             accepted=decision,
             credential=self.keys.credential(decision.node_public, overlay=self.facts.name, now=now),
-            pieces=deal(
-                decision.bundle,
-                aor=decision.aor,
-                generation=decision.generation,
-                k=self.facts.k,
-                n=self.facts.n,
-                dealing=self.keys.dealing,
-                seed=self.keys.dealing_seed,
-                issued_at=int(now),
-                expires_at=int(now) + PIECE_LIFETIME_S,
-            ),
+            pieces=pieces,
+            share_list=ShareList.issue(self.keys.overlay, overlay=self.facts.name, pieces=pieces),
         )
 
     async def _run(self, work: Callable[[], _T]) -> _T:

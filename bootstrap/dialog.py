@@ -127,6 +127,7 @@ class Dialog:
             credential=grant.credential.encode(),
             dealing=self._at.certificate,
             pieces=tuple(piece.encode() for piece in grant.pieces),
+            share_list=grant.share_list.encode(),
             nodes=self._nodes(holders, grant.credential.node_id),
             overlay=self._at.desk.facts.name,
             time=int(self._at.clock()),
@@ -150,7 +151,9 @@ class Dialog:
         """
         ring = self._at.ring
         accepted = grant.accepted
-        storing = asyncio.create_task(ring.put(accepted.aor, grant.pieces, accepted.record))
+        storing = asyncio.create_task(
+            ring.put(accepted.aor, grant.pieces, accepted.record, share_list=grant.share_list)
+        )
         self._at.storing.add(storing)
         storing.add_done_callback(self._at.storing.discard)
         # not cancelled when it is late: half a store is finished in the background, and the same key may come again
@@ -161,7 +164,7 @@ class Dialog:
         for piece in grant.pieces:
             if piece.index not in holders:
                 self._report("warning", text=f"no node took piece {piece.index} of {accepted.aor}: kept here")
-                if await ring.store_at(ring.me, piece, accepted.record):
+                if await ring.store_at(ring.me, piece, accepted.record, share_list=grant.share_list):
                     holders[piece.index] = ring.me
         self._step("STORED", holders={index: str(peer) for index, peer in sorted(holders.items())})
         return holders or None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from overlay.ring.ids import Peer, RingId
     from overlay.ring.storage import Holding
     from overlay.trust.pieces import KeyPiece
-    from overlay.trust.records import LookupRecord, Release
+    from overlay.trust.records import LookupRecord, Release, ShareList
 
 
 class RingUnreachable(RemoteError):
@@ -54,14 +54,29 @@ class Chord(Protocol):
     async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
         """Return up to `count` nodes, the successor of `ring_id` first, then clockwise; fewer in a smaller ring."""
 
-    async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
-        """Store each piece (and the record beside it) at its place; return who acknowledged which index."""
+    async def put(
+        self,
+        aor: str,
+        pieces: Sequence[KeyPiece],
+        record: LookupRecord | None,
+        *,
+        share_list: ShareList | None = None,
+    ) -> dict[int, Peer]:
+        """Store each piece (and the record beside it) at its place; return who acknowledged which index.
+
+        A node keeps a piece only where a share list names it: this one, or one that the node has.
+        """
 
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what each owner of the user's places holds of that user, nodes that hold nothing left out."""
 
-    async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
-        """Ask one node to keep a piece, a record or both; True only when it says that it does."""
+    async def store_at(
+        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+    ) -> bool:
+        """Ask one node to keep a piece, a record or both; True only when it says that it does.
+
+        The share list is for the piece, as in put().
+        """
 
     async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
         """Return everything that one node holds of a user, nothing of it verified; None when it does not answer."""

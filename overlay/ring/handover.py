@@ -79,13 +79,13 @@ class Handover:
 
     async def _bequeath(self, aor: str, heirs: Sequence[Peer]) -> None:
         """Give the pieces of one user to those heirs that hold the fewest of them."""
-        holding = self._store.get(aor, self._clock())
+        holding, share_list = self._store.get(aor, self._clock()), self._store.share_list(aor, self._clock())
         held = await asyncio.gather(*(self._calls.fetch_at(heir, aor) for heir in heirs))
         counts = {heir: len(found.pieces) for heir, found in zip(heirs, held, strict=True) if found is not None}
         for piece in holding.pieces:
             # min() takes the first of equals: the nearest successor
             for heir in sorted(counts, key=lambda heir: counts[heir]):
-                if await self._calls.store_at(heir, piece, holding.record):
+                if await self._calls.store_at(heir, piece, holding.record, share_list=share_list):
                     counts[heir] += 1
                     break
 
@@ -95,7 +95,7 @@ class Handover:
         Not to a node that holds some of that user already: two pieces on one node are worth less than on two.
         """
         for aor in self._users()[:MAX_USERS_TO_NEWCOMERS]:
-            holding = self._store.get(aor, self._clock())
+            holding, share_list = self._store.get(aor, self._clock()), self._store.share_list(aor, self._clock())
             for piece in holding.pieces:
                 place = piece_position(aor, piece.index, piece.n)
                 if between(place, predecessor.id, self._me):
@@ -103,4 +103,4 @@ class Handover:
                 owner = await self._find_successor(place)
                 found = await self._calls.fetch_at(owner, aor) if owner.id != self._me else None
                 if found is not None and not found.pieces:
-                    await self._calls.store_at(owner, piece, holding.record)
+                    await self._calls.store_at(owner, piece, holding.record, share_list=share_list)

@@ -20,31 +20,38 @@ if TYPE_CHECKING:
 
     from overlay.ring.holding import Kept
     from overlay.ring.ids import Peer, RingId
+    from overlay.ring.listed import OverlayKeys
     from overlay.ring.storage import RecordStore
 
 MAX_PAGE_BYTES: Final = 1100
 """Pieces and record in one answer to a fetch."""
 MAX_ENCODED_BYTES: Final = 400
 """An encoded piece, record or release; whatever is longer is none."""
+MAX_SHARE_LIST_BYTES: Final = 600
+"""An encoded share list of MAX_PIECES digests."""
 
 
 class Holder:
     """Answers requests out of one store."""
 
-    def __init__(self, store: RecordStore, *, me: RingId, dealing_public: bytes, clock: Callable[[], float]) -> None:
-        """Take the store, our id, the 32-byte key that signs pieces, and the wall clock for expiry."""
+    def __init__(self, store: RecordStore, *, me: RingId, keys: OverlayKeys, clock: Callable[[], float]) -> None:
+        """Take the store, our id, the keys whose signatures count, and the wall clock for expiry."""
         self.store = store
         self._me = me
-        self._dealing_public = dealing_public
+        self._keys = keys
         self._clock = clock
 
-    def on_store(self, sender: Peer, piece: object, record: object) -> list[Any]:
-        """Keep a piece, a record or both; answer [whether it is held now, why]."""
+    def on_store(self, sender: Peer, piece: object, record: object, share_list: object) -> list[Any]:
+        """Keep a piece, a record or both; answer [whether it is held now, why].
+
+        A share list stands for the piece that comes with it, and is nothing by itself.
+        """
         piece_bytes, record_bytes = _optional(piece), _optional(record)
+        list_bytes = _optional(share_list, MAX_SHARE_LIST_BYTES)
         now = self._clock()
         if piece_bytes is not None:
             kept = self.store.put_piece(
-                piece_bytes, record_bytes, dealing_public=self._dealing_public, sender=sender.id, now=now
+                piece_bytes, record_bytes, share_list=list_bytes, keys=self._keys, sender=sender.id, now=now
             )
         elif record_bytes is not None:
             kept = self.store.put_record(record_bytes, now)
@@ -81,8 +88,8 @@ class Holder:
         return _outcome(self.store.release(decoded, self._clock()))
 
 
-def _optional(value: object) -> bytes | None:
-    if value is not None and (not isinstance(value, bytes) or len(value) > MAX_ENCODED_BYTES):
+def _optional(value: object, most: int = MAX_ENCODED_BYTES) -> bytes | None:
+    if value is not None and (not isinstance(value, bytes) or len(value) > most):
         raise RemoteError("neither a record nor nothing")
     return value
 

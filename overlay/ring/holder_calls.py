@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from overlay.ring.holder import Holder
     from overlay.ring.ids import Peer
     from overlay.ring.protocol import HardProtocol
-    from overlay.trust.records import Release
+    from overlay.trust.records import Release, ShareList
 
 MAX_PAGES: Final = 32
 """Answers that one fetch asks a holder for: a piece each at least, so more than a user has pieces."""
@@ -31,9 +31,14 @@ class HolderCalls:
         self._rpc = rpc
         self._holder = holder
 
-    async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
-        """Ask a node to keep something; True only when it says that it holds it now."""
-        offered = (None if piece is None else piece.encode(), None if record is None else record.encode())
+    async def store_at(
+        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+    ) -> bool:
+        """Ask a node to keep something; True only when it says that it holds it now.
+
+        A piece is kept only where a share list names it: this one, or one that the node has.
+        """
+        offered = [None if it is None else it.encode() for it in (piece, record, share_list)]
         if peer.id == self._rpc.me.id:
             return _is_yes(self._holder.on_store(peer, *offered))
         answered, value = await self._rpc.ask(peer, "store", *offered, patience=PATIENT)

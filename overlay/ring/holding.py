@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from overlay.ring.ids import RingId
     from overlay.trust.pieces import KeyPiece
-    from overlay.trust.records import LookupRecord
+    from overlay.trust.records import LookupRecord, ShareList
 
 
 class Kept(Enum):
@@ -21,7 +21,8 @@ class Kept(Enum):
     MALFORMED = "malformed"
     FORGED = "signature or lifetime does not hold"
     EXPIRED = "expired"
-    CONFLICT = "another share of this piece is held"
+    UNLISTED = "no share list of the overlay key names it"
+    CONFLICT = "it contradicts what is held"
     OTHER_GENERATION = "another generation is alive"
     REPLAYED = "a release of this number was obeyed before"
     NO_PIECE = "no piece of that key is held"
@@ -50,12 +51,12 @@ class Holding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Two validly signed pieces that cannot both be right: the dealing key leaked, or the bootstrap lies."""
+    """Two things with good signatures that cannot both be right: a key of the server leaked, or the server lies."""
 
-    held: KeyPiece
-    """What came first and stays."""
-    offered: KeyPiece
-    """What contradicts it."""
+    held: KeyPiece | ShareList
+    """What came first and stays, or the share list that has another share than the piece offered."""
+    offered: KeyPiece | ShareList
+    """What contradicts it; a share list only where the overlay key signed two."""
     sender: RingId
     """The node that offered it."""
     seen_at: int

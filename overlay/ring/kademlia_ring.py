@@ -20,6 +20,7 @@ from overlay.ring.handover import MAX_HEIRS, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
 from overlay.ring.ids import Peer, RingId, is_sendable, shift
+from overlay.ring.listed import OverlayKeys
 from overlay.ring.retransmission import PATIENT
 from overlay.ring.sessions import RingIdentity, Sessions
 from overlay.ring.spread import Spread
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from overlay.ring.holding import Holding
     from overlay.ring.storage import RecordStore
     from overlay.trust.pieces import KeyPiece
-    from overlay.trust.records import LookupRecord, Release
+    from overlay.trust.records import LookupRecord, Release, ShareList
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,10 @@ class KademliaRing:
         self._store = store
         self._clock = clock
         self._sessions = Sessions(identity, random_bytes=random_bytes, hello_timeout_s=self._hello_timeout_s)
-        self._holder = Holder(store, me=identity.id, dealing_public=dealing_public, clock=clock)
+        keys = OverlayKeys(
+            overlay=identity.overlay, overlay_public=identity.overlay_public, dealing_public=dealing_public
+        )
+        self._holder = Holder(store, me=identity.id, keys=keys, clock=clock)
         self._server = ChordServer(
             identity.id,
             store,
@@ -154,17 +158,26 @@ class KademliaRing:
         """Return up to `count` living nodes, the successor of an id first."""
         return await self._server.successors(ring_id, count)
 
-    async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
+    async def put(
+        self,
+        aor: str,
+        pieces: Sequence[KeyPiece],
+        record: LookupRecord | None,
+        *,
+        share_list: ShareList | None = None,
+    ) -> dict[int, Peer]:
         """Store the pieces of one user at their places; return the owner of each index that acknowledged."""
-        return await self._spread.put(aor, pieces, record)
+        return await self._spread.put(aor, pieces, record, share_list=share_list)
 
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what the owners of the user's places hold of that user, unverified."""
         return await self._spread.get(aor)
 
-    async def store_at(self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None) -> bool:
+    async def store_at(
+        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+    ) -> bool:
         """Ask one node to keep a piece, a record or both; True only when it says that it holds it."""
-        return await self._calls.store_at(peer, piece, record)
+        return await self._calls.store_at(peer, piece, record, share_list=share_list)
 
     async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
         """Return everything that one node holds of a user, unverified; None when it does not answer."""

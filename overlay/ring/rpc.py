@@ -24,7 +24,7 @@ MAX_ANSWER_BYTES: Final = 1180
 MAX_ELEMENTS: Final = 64
 """Most elements of any array inside a message: an answer holds at most twenty contacts."""
 
-METHODS: Final = {"ping": 1, "find_node": 2, "around": 2, "store": 2, "fetch": 2, "release": 1, "line": 1, "leave": 0}
+METHODS: Final = {"ping": 1, "find_node": 2, "around": 2, "store": 3, "fetch": 2, "release": 1, "line": 1, "leave": 0}
 """Everything that a peer can ask of this node, with the number of arguments."""
 
 _REQUEST: Final = b"\x00"

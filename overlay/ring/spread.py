@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from overlay.ring.holder_calls import HolderCalls
     from overlay.ring.holding import Holding
     from overlay.trust.pieces import KeyPiece
-    from overlay.trust.records import LookupRecord
+    from overlay.trust.records import LookupRecord, ShareList
 
 HOME_NODES: Final = 4
 """Nodes asked for a user's last piece, whose place is the user's own position, to learn how many pieces there are."""
@@ -40,7 +40,14 @@ class Spread:
         self._dealing_public = dealing_public
         self._clock = clock
 
-    async def put(self, aor: str, pieces: Sequence[KeyPiece], record: LookupRecord | None) -> dict[int, Peer]:
+    async def put(
+        self,
+        aor: str,
+        pieces: Sequence[KeyPiece],
+        record: LookupRecord | None,
+        *,
+        share_list: ShareList | None = None,
+    ) -> dict[int, Peer]:
         """Store the pieces of one user at their places; return the owner of each index that acknowledged.
 
         LocalError when a piece is another user's.
@@ -49,7 +56,9 @@ class Spread:
             raise LocalError("pieces of another user")
         positions = {piece.index: piece_position(aor, piece.index, piece.n) for piece in pieces}
         owners = await self._owners(positions, max((piece.n for piece in pieces), default=1))
-        held = await asyncio.gather(*(self._calls.store_at(owners[piece.index], piece, record) for piece in pieces))
+        held = await asyncio.gather(
+            *(self._calls.store_at(owners[piece.index], piece, record, share_list=share_list) for piece in pieces)
+        )
         return {piece.index: owners[piece.index] for piece, kept in zip(pieces, held, strict=True) if kept}
 
     async def get(self, aor: str) -> dict[Peer, Holding]:

@@ -1,13 +1,15 @@
 """The pieces and lookup records that this node keeps for the ring.  I/O: a SQLite file.
 
 The rules:
-1. Nothing is kept that was not checked: a piece bears the dealing key's signature, a record its user's.
+1. Nothing is kept that was not checked: a piece bears the dealing key's signature and is named by a live share list of
+   the overlay key, kept beside it; a record bears its user's.
 2. The first share of an index stays until it expires. Another one, signed as well as it may be, is refused and kept as
    evidence; nobody pushes an honest holder's piece out, not even with the dealing key.
 3. An expiry is the signer's. The holder never extends it; a later one comes with a new signature over the same share.
 4. One generation of a user at a time. A record is kept beside a live piece of its key only; the highest sequence wins.
-5. Every number that a stranger can push has a cap.
-6. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
+5. One share list of a user: the same with a later expiry replaces it, another one is refused and kept as evidence.
+6. Every number that a stranger can push has a cap.
+7. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
 """
 
 from __future__ import annotations
@@ -20,17 +22,19 @@ from typing import TYPE_CHECKING, Any, Final
 from overlay.errors import RemoteError
 from overlay.ring.holding import Evidence, Holding, Kept, judge
 from overlay.ring.ids import RingId, id_from_bytes, id_to_bytes
+from overlay.ring.listed import OverlayKeys, judge_listed, read_share_list, weigh
 from overlay.ring.store_file import MEMORY, open_store_file
 from overlay.trust.identity import KeyBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord, Release
 from overlay.trust.shamir import MAX_PIECES
+from overlay.trust.share_list import ShareList
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["Evidence", "Holding", "Kept", "RecordStore"]
+__all__ = ["Evidence", "Holding", "Kept", "OverlayKeys", "RecordStore"]
 
 MAX_USERS: Final = 100_000
 MAX_PIECES_PER_USER: Final = 2 * MAX_PIECES
@@ -79,15 +83,23 @@ class RecordStore:
     # --- putting -------------------------------------------------------------------------------------------------
 
     def put_piece(
-        self, piece_bytes: bytes, record_bytes: bytes | None, *, dealing_public: bytes, sender: RingId, now: float
+        self,
+        piece_bytes: bytes,
+        record_bytes: bytes | None,
+        *,
+        share_list: bytes | None = None,
+        keys: OverlayKeys,
+        sender: RingId,
+        now: float,
     ) -> Kept:
         """Keep a piece, and the lookup record that comes with it, if both deserve it.
 
-        `dealing_public` is the 32-byte key that the overlay certified, `sender` the node that proved itself. Returns
-        what became of the piece, or of the record where the piece is held and the record is not.
+        `share_list` is what came with them; none is needed where one is held that names the piece. `sender` is the node
+        that proved itself. Returns what became of the piece, or of the record where the piece is held and the record is
+        not.
         """
         try:
-            outcome = self._put_piece(piece_bytes, dealing_public, id_to_bytes(sender), now)
+            outcome = self._put_piece(piece_bytes, share_list, keys, id_to_bytes(sender), now)
             if outcome.held and record_bytes is not None:
                 beside = self._put_record(record_bytes, now)
                 outcome = outcome if beside.held else beside
@@ -128,6 +140,15 @@ class RecordStore:
             record=record if record is not None and record.expires_at > now else None,
         )
 
+    def share_list(self, aor: str, now: float) -> ShareList | None:
+        """Return the live share list beside the pieces of a user."""
+        try:
+            share_list = self._share_list(aor)
+        except sqlite3.Error:
+            self.counters["store failed"] += 1
+            return None
+        return share_list if share_list is not None and share_list.expires_at > now else None
+
     def held(self, now: float) -> list[tuple[str, int]]:
         """Return (user, piece index) of everything alive, in order."""
         try:
@@ -138,7 +159,7 @@ class RecordStore:
             return []
 
     def evidence(self) -> list[Evidence]:
-        """Return the contradicting pieces that were offered, oldest first."""
+        """Return the contradictions that were offered, oldest first."""
         found = []
         try:
             rows = self._db.execute("SELECT held, offered, sender, seen_at FROM evidence ORDER BY rowid").fetchall()
@@ -149,8 +170,8 @@ class RecordStore:
             try:
                 found.append(
                     Evidence(
-                        held=KeyPiece.decode(held),
-                        offered=KeyPiece.decode(offered),
+                        held=_read_signed(held),
+                        offered=_read_signed(offered),
                         sender=id_from_bytes(sender),
                         seen_at=seen_at,
                     )
@@ -166,6 +187,7 @@ class RecordStore:
             if dropped:
                 self._count()
                 self._db.execute("DELETE FROM records WHERE aor NOT IN (SELECT aor FROM pieces)")
+                self._db.execute("DELETE FROM share_lists WHERE aor NOT IN (SELECT aor FROM pieces)")
             self._db.execute("DELETE FROM releases WHERE expires_at <= ?", (now,))
         except sqlite3.Error:
             self.counters["store failed"] += 1
@@ -174,21 +196,19 @@ class RecordStore:
 
     # --- the work ------------------------------------------------------------------------------------------------
 
-    def _put_piece(self, piece_bytes: bytes, dealing_public: bytes, sender: bytes, now: float) -> Kept:
+    def _put_piece(
+        self, piece_bytes: bytes, list_bytes: bytes | None, keys: OverlayKeys, sender: bytes, now: float
+    ) -> Kept:
         try:
             piece = KeyPiece.decode(piece_bytes)
         except RemoteError:
             return Kept.MALFORMED
         held = self._pieces(piece.aor, now)
-        if held.get(piece.index) == piece:
-            return Kept.SAME
-        flaw = _piece_flaw(piece, dealing_public, now)
-        if flaw is not None:
-            return flaw
-        outcome = judge(piece, held)
-        if outcome is Kept.CONFLICT:
-            # another generation proves nothing: keys may be changed
-            self._note_evidence(held.get(piece.index) or next(iter(held.values())), piece, sender, now)
+        on_hold = self._share_list(piece.aor)
+        listed = weigh(list_bytes, on_hold, aor=piece.aor, generation=piece.generation, keys=keys, now=now)
+        if listed.contradiction is not None and on_hold is not None:
+            self._note_evidence(on_hold, listed.contradiction, sender, now)
+        outcome = listed.flaw or self._judge(piece, held, listed.counts, keys=keys, sender=sender, now=now)
         if outcome is not Kept.KEPT:
             return outcome
         if not held:
@@ -196,6 +216,11 @@ class RecordStore:
             self._drop_user(piece.aor)
         if not self._has_room(piece, held, sender, now):
             return Kept.FULL
+        if listed.counts is not None and (listed.is_new or not held):
+            # before the piece: no piece is ever on the disk without its list
+            self._db.execute(
+                "INSERT OR REPLACE INTO share_lists (aor, body) VALUES (?, ?)", (piece.aor, listed.counts.encode())
+            )
         before = self._sender_of(piece.aor, piece.index)
         self._db.execute(
             "INSERT OR REPLACE INTO pieces (aor, piece, sender, expires_at, body) VALUES (?, ?, ?, ?, ?)",
@@ -207,6 +232,32 @@ class RecordStore:
             _decrease(self._per_sender, before)
         self._per_sender[sender] += 1
         return Kept.KEPT
+
+    def _judge(
+        self,
+        piece: KeyPiece,
+        held: dict[int, KeyPiece],
+        share_list: ShareList | None,
+        *,
+        keys: OverlayKeys,
+        sender: bytes,
+        now: float,
+    ) -> Kept:
+        """Decide on a piece beside what is held of its user and the list that counts; a contradiction is noted."""
+        if held.get(piece.index) == piece:
+            return Kept.SAME
+        flaw = _piece_flaw(piece, keys.dealing_public, now)
+        if flaw is not None:
+            return flaw
+        outcome = judge(piece, held)
+        against: KeyPiece | ShareList | None = held.get(piece.index) or next(iter(held.values()), None)
+        if outcome is Kept.KEPT:
+            # where nothing of that index is held, the list still proves that somebody misuses the dealing key
+            outcome, against = judge_listed(piece, share_list), share_list
+        if outcome is Kept.CONFLICT and against is not None:
+            # another generation proves nothing: keys may be changed
+            self._note_evidence(against, piece, sender, now)
+        return outcome
 
     def _put_record(self, record_bytes: bytes, now: float) -> Kept:
         try:
@@ -286,6 +337,21 @@ class RecordStore:
             return None
         return record
 
+    def _share_list(self, aor: str) -> ShareList | None:
+        """Return the share list of a user, expired or not."""
+        row = self._db.execute("SELECT body FROM share_lists WHERE aor = ?", (aor,)).fetchone()
+        if row is None:
+            return None
+        try:
+            share_list = read_share_list(row[0])
+        except RemoteError:
+            share_list = None
+        if share_list is None or share_list.aor != aor:
+            self.counters["malformed row"] += 1
+            self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
+            return None
+        return share_list
+
     def _has_room(self, piece: KeyPiece, held: dict[int, KeyPiece], sender: bytes, now: float) -> bool:
         def fits() -> bool:
             return (
@@ -299,7 +365,9 @@ class RecordStore:
         self.sweep(now)
         return fits()
 
-    def _note_evidence(self, held: KeyPiece, offered: KeyPiece, sender: bytes, now: float) -> None:
+    def _note_evidence(
+        self, held: KeyPiece | ShareList, offered: KeyPiece | ShareList, sender: bytes, now: float
+    ) -> None:
         (count,) = self._db.execute("SELECT COUNT(*) FROM evidence").fetchone()
         (of_user,) = self._db.execute("SELECT COUNT(*) FROM evidence WHERE aor = ?", (offered.aor,)).fetchone()
         # the first ones stay: a flood of later ones proves nothing new and hides nothing old
@@ -320,11 +388,13 @@ class RecordStore:
             _decrease(self._per_user, aor)
         if aor not in self._per_user:
             self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
+            self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
 
     def _drop_user(self, aor: str) -> None:
         for (index,) in self._db.execute("SELECT piece FROM pieces WHERE aor = ?", (aor,)).fetchall():
             self._drop_piece(aor, index)
         self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
+        self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
 
     def _count(self) -> None:
         self._per_user = Counter(dict(self._rows("SELECT aor, COUNT(*) FROM pieces GROUP BY aor")))
@@ -349,6 +419,14 @@ def _read_piece(body: bytes) -> KeyPiece:
 def _read_record(body: bytes) -> LookupRecord:
     """Decode a row of ours; what was read lately costs nothing."""
     return LookupRecord.decode(body)
+
+
+def _read_signed(body: bytes) -> KeyPiece | ShareList:
+    """Decode a row of evidence; RemoteError when it is neither a piece nor a share list."""
+    try:
+        return KeyPiece.decode(body)
+    except RemoteError:
+        return ShareList.decode(body)
 
 
 def _piece_flaw(piece: KeyPiece, dealing_public: bytes, now: float) -> Kept | None:

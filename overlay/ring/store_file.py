@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 FILE_MODE: Final = 0o600
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+"""A file of version 1 holds pieces that no share list stands for; it is set aside."""
 MEMORY: Final = ":memory:"
 
 _SCHEMA: Final = """
@@ -21,6 +22,9 @@ CREATE TABLE IF NOT EXISTS pieces (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pieces_by_expiry ON pieces (expires_at);
 CREATE TABLE IF NOT EXISTS records (
+    aor TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS share_lists (
     aor TEXT NOT NULL PRIMARY KEY, body BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS releases (

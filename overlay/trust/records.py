@@ -1,8 +1,8 @@
 """What a user signs for the ring: where his adapter is, and which holder may drop a piece.  I/O: none.
 
 The lookup record (AOR -> adapter contact) lies beside every piece [paper §II.B]. The paper leaves it unsigned, and then
-re-routing a call needs no piece at all; here the key that was rebuilt from the pieces must verify it. The two records
-that the bootstrap signs stand in `credentials` and are named here too, so that one import finds every record.
+re-routing a call needs no piece at all; here the key that was rebuilt from the pieces must verify it. The records that
+the bootstrap signs stand in `credentials` and `share_list` and are named here too, so that one import finds them all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from overlay.errors import LocalError, RemoteError
 from overlay.trust.credentials import NODE_ID_BYTES, SALT_BYTES, DealingCertificate, NodeCredential
 from overlay.trust.identity import BUNDLE_BYTES, KeyBundle, PrivateBundle, is_aor
 from overlay.trust.shamir import MAX_PIECES
+from overlay.trust.share_list import ShareList
 from overlay.trust.signed import (
     MAX_GENERATION,
     MAX_PORT,
@@ -38,6 +39,7 @@ __all__ = [
     "LookupRecord",
     "NodeCredential",
     "Release",
+    "ShareList",
 ]
 
 MAX_RECORD_LIFETIME_S: Final = 3600

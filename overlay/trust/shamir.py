@@ -35,7 +35,7 @@ __all__ = [
 
 SHARE_BYTES: Final = 66
 """521 bits, big endian."""
-MAX_PIECES: Final = 25
+MAX_PIECES: Final = 22
 MIN_THRESHOLD: Final = 2
 
 
@@ -50,7 +50,7 @@ class Decoded:
 
 
 def check_threshold(k: int, n: int) -> None:
-    """LocalError with the reason unless fewer than k liars can neither forge nor block: 2 <= k, 3k-2 <= n <= 25."""
+    """LocalError with the reason unless fewer than k liars can neither forge nor block: 2 <= k, 3k-2 <= n <= 22."""
     if k < MIN_THRESHOLD:
         raise LocalError(f"a threshold of {k} lets a single liar in; take 2 or more")
     if n > MAX_PIECES:

@@ -168,6 +168,7 @@ class Registered(Message):
         Member("cred", "credential", BYTES),
         Member("dealing", "dealing", BYTES),
         Member("pieces", "pieces", BLOBS),
+        Member("shares", "share_list", BYTES),
         Member("nodes", "nodes", NODES),
         Member("overlay", "overlay", PLAIN),
         Member("time", "time", PLAIN),
@@ -185,6 +186,8 @@ class Registered(Message):
     """An encoded DealingCertificate."""
     pieces: tuple[bytes, ...]
     """Encoded KeyPieces, piece i at [i-1]; MAX_PIECES at most."""
+    share_list: bytes
+    """The encoded ShareList of these pieces, without which no node keeps one of them."""
     nodes: tuple[NodeAt, ...]
     """Holders of the pieces first, then others; MAX_NODES at most."""
     overlay: str
@@ -203,6 +206,7 @@ class Registered(Message):
             raise LocalError(f"there are at most {MAX_PIECES} pieces")
         for piece in self.pieces:
             check_bytes_up_to("piece", piece, MAX_RECORD_BYTES)
+        check_bytes_up_to("share_list", self.share_list, MAX_RECORD_BYTES)
         if type(self.nodes) is not tuple or len(self.nodes) > MAX_NODES:
             raise LocalError(f"there are at most {MAX_NODES} nodes")
         check_overlay(self.overlay)

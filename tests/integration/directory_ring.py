@@ -67,7 +67,12 @@ async def town(count: int, *, k: int = K, n: int = N):
         for _ in range(count):
             await place.add()
         home = place.rings[min(1, count - 1)]
-        place.upkeep = Upkeep(home, user=bob, pieces=overlay.pieces(bob, "bob", k=k, n=n))
+        place.upkeep = Upkeep(
+            home,
+            user=bob,
+            pieces=overlay.pieces(bob, "bob", k=k, n=n),
+            share_list=overlay.share_list(bob, "bob", k=k, n=n),
+        )
         await settle(place.upkeep)
         yield place
     finally:

@@ -182,7 +182,7 @@ async def test_closed_overlay_asks_for_its_code(tmp_path):
         await Registrant(aor="alice").enrol(watched.server.address, code="open sesame")
 
 
-@pytest.mark.parametrize(("k", "n"), [(4, 10), (5, 13), (9, 25)])
+@pytest.mark.parametrize(("k", "n"), [(4, 10), (5, 13), (8, 22)])
 async def test_other_thresholds(tmp_path, k, n):
     async with serving(tmp_path, facts=OverlayFacts(name="lan", k=k, n=n)) as watched:
         enrolment = await Registrant(aor="a" * 32).enrol(watched.server.address)

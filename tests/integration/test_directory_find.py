@@ -175,7 +175,12 @@ async def test_a_record_without_a_node_id_is_resolved_by_the_address_that_the_ri
             issued_at=now,
             expires_at=now + 600,
         )
-        await place.rings[0].put("carol", place.overlay.pieces(carol, "carol"), pending)
+        await place.rings[0].put(
+            "carol",
+            place.overlay.pieces(carol, "carol"),
+            pending,
+            share_list=place.overlay.share_list(carol, "carol"),
+        )
         found = await place.directory(place.rings[3]).find("carol")
         assert found.record == pending
         assert found.contact == (home.me if known else None)

@@ -27,7 +27,7 @@ def bob():
 async def test_pieces_lie_at_their_places_on_distinct_nodes(overlay, bob):
     async with overlay.running(12) as rings:
         pieces, record = overlay.pieces(bob, "bob"), overlay.record(bob, "bob")
-        owners = await rings[3].put("bob", pieces, record)
+        owners = await rings[3].put("bob", pieces, record, share_list=overlay.share_list(bob, "bob"))
         assert len(set(owners.values())) == 7
         assert owners[1] == await rings[0].find_successor(piece_position("bob", 1, 7))
         found = await rings[9].get("bob")
@@ -42,7 +42,9 @@ async def test_pieces_lie_at_their_places_on_distinct_nodes(overlay, bob):
 async def test_everybody_holds_more_in_a_ring_with_fewer_nodes_than_pieces(overlay, bob):
     async with overlay.running(3) as rings:
         pieces = overlay.pieces(bob, "bob")
-        owners = await rings[1].put("bob", pieces, overlay.record(bob, "bob"))
+        owners = await rings[1].put(
+            "bob", pieces, overlay.record(bob, "bob"), share_list=overlay.share_list(bob, "bob")
+        )
         assert sorted(owners) == list(range(1, 8))
         found = await rings[2].get("bob")
         assert sorted(len(holding.pieces) for holding in found.values()) == [2, 2, 3]
@@ -52,7 +54,9 @@ async def test_a_holder_with_more_than_one_answer_full_is_read_page_by_page(over
     async with overlay.running(2) as rings:
         pieces, record = overlay.pieces(bob, "bob", k=5, n=13), overlay.record(bob, "bob")
         for piece in pieces:
-            assert await rings[0].store_at(rings[1].me, piece, record)
+            assert await rings[0].store_at(
+                rings[1].me, piece, record, share_list=overlay.share_list(bob, "bob", k=5, n=13)
+            )
         holding = await rings[0].fetch_at(rings[1].me, "bob")
         assert (holding.pieces, holding.record) == (pieces, record)
         assert rings[0].counters()["ring: asked fetch"] > 1
@@ -66,7 +70,9 @@ async def test_an_owner_releases_what_lies_elsewhere_by_now(overlay, bob):
         holder = rings[1].me
         pieces = overlay.pieces(bob, "bob")
         for piece in pieces[:2]:
-            await rings[0].store_at(holder, piece, overlay.record(bob, "bob"))
+            await rings[0].store_at(
+                holder, piece, overlay.record(bob, "bob"), share_list=overlay.share_list(bob, "bob")
+            )
         node_id = id_to_bytes(holder.id)
         thief = overlay.release(PrivateBundle.generate(), "bob", node_id, 1)
         assert not await rings[0].release_at(holder, thief)
@@ -80,7 +86,12 @@ async def test_the_newest_record_stays(overlay, bob):
     async with overlay.running(2) as rings:
         holder = rings[1].me
         assert not await rings[0].store_at(holder, None, overlay.record(bob, "bob"))
-        assert await rings[0].store_at(holder, overlay.pieces(bob, "bob")[0], overlay.record(bob, "bob"))
+        assert await rings[0].store_at(
+            holder,
+            overlay.pieces(bob, "bob")[0],
+            overlay.record(bob, "bob"),
+            share_list=overlay.share_list(bob, "bob"),
+        )
         newer = overlay.record(bob, "bob", sequence=2)
         assert await rings[0].store_at(holder, None, newer)
         await rings[0].store_at(holder, None, overlay.record(bob, "bob", sequence=1))
@@ -135,7 +146,7 @@ async def test_who_leaves_hands_over_and_is_gone_at_once(overlay, bob):
         changed = []
         rings[0].on_change = lambda: changed.append(len(rings[0].peers()))
         piece, record = overlay.pieces(bob, "bob")[4], overlay.record(bob, "bob")
-        assert await leaving.store_at(leaving.me, piece, record)
+        assert await leaving.store_at(leaving.me, piece, record, share_list=overlay.share_list(bob, "bob"))
         gone = leaving.me
         await leaving.leave()
         for ring in rings:

@@ -127,7 +127,12 @@ async def test_an_adapter_that_moved_publishes_its_new_address_above_the_old():
     async with town(4) as place:
         old = place.upkeep.record
         new_home = place.rings[3]
-        moved = Upkeep(new_home, user=place.bob, pieces=place.overlay.pieces(place.bob, "bob"))
+        moved = Upkeep(
+            new_home,
+            user=place.bob,
+            pieces=place.overlay.pieces(place.bob, "bob"),
+            share_list=place.overlay.share_list(place.bob, "bob"),
+        )
         await settle(moved)
         found = await place.directory(place.rings[0]).find("bob")
         assert found.record.sequence > old.sequence
@@ -141,6 +146,7 @@ async def test_run_follows_the_ring_and_stops_when_told():
             place.rings[1],
             user=place.bob,
             pieces=place.overlay.pieces(place.bob, "bob"),
+            share_list=place.overlay.share_list(place.bob, "bob"),
             sequence=place.upkeep.sequence,
             on_round=rounds.put_nowait,
         )

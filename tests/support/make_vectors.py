@@ -106,6 +106,7 @@ def records() -> dict[str, Any]:
         "node_id": people.credential().node_id.hex(),
         "dealing_certificate": people.certificate().encode().hex(),
         "release": people.release().encode().hex(),
+        "share_list": people.share_list().encode().hex(),
     }
 
 

@@ -16,7 +16,7 @@ from overlay.ring.storage import RecordStore
 from overlay.trust.credentials import NodeCredential
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import KeyPiece, deal
-from overlay.trust.records import LookupRecord, Release
+from overlay.trust.records import LookupRecord, Release, ShareList
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ class TestOverlay:
         )
 
     def pieces(
-        self, user: PrivateBundle, aor: str, *, generation: int = 1, k: int = 3, n: int = 7
+        self, user: PrivateBundle, aor: str, *, generation: int = 1, k: int = 3, n: int = 7, seconds: int = 86_400
     ) -> tuple[KeyPiece, ...]:
         now = int(self.clock())
         return deal(
@@ -81,8 +81,13 @@ class TestOverlay:
             dealing=self.dealing,
             seed=bytes(32),
             issued_at=now - 10,
-            expires_at=now + 86_400,
+            expires_at=now + seconds,
         )
+
+    def share_list(self, user: PrivateBundle, aor: str, *, generation: int = 1, k: int = 3, n: int = 7) -> ShareList:
+        # a little longer than the pieces, which a test may deal a second later
+        dealt = self.pieces(user, aor, generation=generation, k=k, n=n, seconds=86_400 + 600)
+        return ShareList.issue(self.private, overlay=OVERLAY, pieces=dealt)
 
     def record(self, user: PrivateBundle, aor: str, *, sequence: int = 1, generation: int = 1) -> LookupRecord:
         now = int(self.clock())

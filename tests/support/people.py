@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import deal
-from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release
+from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList
 from overlay.wire.messages import Challenge, Error, Invite, NodeAt, Party, Redirect, Register, Registered
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def pieces(keys: PrivateBundle = ALICE, *, aor: str = "alice", k: int = 3, n: in
         issued_at=NOW,
         expires_at=NOW + 30 * DAY,
     )
+
+
+def share_list(keys: PrivateBundle = BOOTSTRAP, *, overlay: str = OVERLAY, **dealt: Any) -> ShareList:
+    return ShareList.issue(keys, overlay=overlay, pieces=pieces(**dealt))
 
 
 def lookup_record(keys: PrivateBundle = ALICE, **changes: Any) -> LookupRecord:
@@ -127,6 +131,7 @@ def registered(**changes: Any) -> Registered:
         "credential": credential().encode(),
         "dealing": certificate().encode(),
         "pieces": tuple(piece.encode() for piece in pieces()),
+        "share_list": share_list().encode(),
         "nodes": (NodeAt(id=b"\x02" * 20, host="192.0.2.20", port=5480),),
         "overlay": OVERLAY,
         "time": NOW,

@@ -10,7 +10,7 @@ from adapter.enrolled import check_registered
 from overlay.errors import RemoteError
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import KeyPiece, deal
-from overlay.trust.records import DealingCertificate, NodeCredential
+from overlay.trust.records import DealingCertificate, NodeCredential, ShareList
 from overlay.wire.messages import Challenge, NodeAt, Register, Registered
 
 NOW = 1_800_000_000
@@ -45,6 +45,11 @@ def credential(signer=OVERLAY, **changes):
     return NodeCredential.issue(signer, **fields | changes).encode()
 
 
+def share_list(signer=OVERLAY, overlay="lan", pieces=None):
+    pieces = dealt() if pieces is None else pieces
+    return ShareList.issue(signer, overlay=overlay, pieces=[KeyPiece.decode(piece) for piece in pieces]).encode()
+
+
 TRUE = Registered(
     aor="alice",
     generation=1,
@@ -52,6 +57,7 @@ TRUE = Registered(
     credential=credential(),
     dealing=CERTIFICATE.encode(),
     pieces=dealt(),
+    share_list=share_list(),
     nodes=(NodeAt(id=bytes(range(20)), host="192.0.2.1", port=5480),),
     overlay="lan",
     time=NOW,
@@ -102,6 +108,16 @@ def test_our_own_node_is_no_node_to_join_through():
         ({"pieces": dealt(generation=2)}, "not of our key"),
         ({"pieces": dealt(issued_at=NOW - 31 * DAY, expires_at=NOW - DAY)}, "expired"),
         ({"pieces": (*TRUE.pieces[:6], dealt(seed=bytes(range(32)))[6])}, "do not rebuild"),
+        ({"share_list": b"nonsense"}, "msgpack"),
+        ({"share_list": credential()}, "no share list"),
+        ({"share_list": share_list(MALLORY)}, "overlay key"),
+        ({"share_list": share_list(overlay="other")}, "another overlay"),
+        ({"share_list": share_list(pieces=dealt(aor="bob"))}, "not of our pieces"),
+        ({"share_list": share_list(pieces=dealt(generation=2))}, "not of our pieces"),
+        ({"share_list": share_list(pieces=dealt(seed=bytes(range(32))))}, "not of our pieces"),
+        ({"share_list": share_list(pieces=dealt(MALLORY.public))}, "not of our pieces"),
+        ({"share_list": share_list(pieces=dealt(expires_at=NOW + 29 * DAY))}, "not of our pieces"),
+        ({"share_list": share_list(pieces=dealt(issued_at=NOW - 31 * DAY, expires_at=NOW - DAY))}, "expired"),
     ],
 )
 def test_lie_is_found(lie, named):

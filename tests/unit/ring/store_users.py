@@ -1,10 +1,14 @@
 """Users, dealers and records for the tests of the store: real keys, real signatures."""
 
+from functools import cache
+from typing import Any
+
 from overlay.ring.ids import RingId
-from overlay.ring.storage import Kept, RecordStore
+from overlay.ring.storage import Kept, OverlayKeys, RecordStore
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import KeyPiece, deal
-from overlay.trust.records import LookupRecord, Release
+from overlay.trust.records import LookupRecord, Release, ShareList
+from overlay.trust.shamir import MAX_PIECES
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -14,6 +18,8 @@ HOLDER = bytes(19) + b"\x09"
 DEALER = SigningKey.generate()
 ALICE = PrivateBundle.generate()
 BOB = PrivateBundle.generate()
+OVERLAY = PrivateBundle.generate()
+KEYS = OverlayKeys(overlay="lan", overlay_public=OVERLAY.public.ed25519, dealing_public=DEALER.public)
 
 
 def pieces(
@@ -39,6 +45,13 @@ def pieces(
         issued_at=int(issued_at),
         expires_at=int(issued_at) + days * DAY,
     )
+
+
+def share_list(
+    user: PrivateBundle = BOB, *, signer: PrivateBundle = OVERLAY, overlay: str = "lan", **dealt: Any
+) -> ShareList:
+    """Return the overlay key's word on a dealing, whoever dealt it."""
+    return ShareList.issue(signer, overlay=overlay, pieces=pieces(user, **dealt))
 
 
 def record(
@@ -70,6 +83,18 @@ def release(
     return Release.issue(user, aor=aor, generation=generation, node_id=HOLDER, indices=indices, sequence=sequence)
 
 
+@cache
+def true_list(piece: KeyPiece) -> ShareList:
+    """Return what the overlay key says of the true dealing that the piece claims to be of."""
+    owner = ALICE if piece.aor == "alice" else BOB
+    k, n = (8, MAX_PIECES) if piece.n == MAX_PIECES else (3, 7)
+    # as long as any piece may live, so that what is refused is not refused for the list's end
+    dealt = pieces(
+        owner, aor=piece.aor, generation=piece.generation, k=k, n=n, issued_at=max(NOW, piece.issued_at), days=31
+    )
+    return ShareList.issue(OVERLAY, overlay="lan", pieces=dealt)
+
+
 def put(
     store: RecordStore,
     piece: KeyPiece,
@@ -77,12 +102,14 @@ def put(
     *,
     now: float = NOW,
     sender: RingId = SENDER,
-    dealing: SigningKey = DEALER,
+    listed: ShareList | None = None,
 ) -> Kept:
+    """Offer a piece; without `listed` the share list of bob's or alice's true dealing goes with it."""
     return store.put_piece(
         piece.encode(),
         None if beside is None else beside.encode(),
-        dealing_public=dealing.public,
+        share_list=(listed or true_list(piece)).encode(),
+        keys=KEYS,
         sender=sender,
         now=now,
     )

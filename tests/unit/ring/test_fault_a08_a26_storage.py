@@ -57,15 +57,27 @@ def test_a08_ours_keeps_nothing_that_the_dealing_key_did_not_sign():
         async with overlay.running(2, host=HOST) as rings:
             ring = rings[0]
             piece = overlay.pieces(bob, "bob")[0]
-            assert await rings[1].store_at(ring.me, piece, overlay.record(bob, "bob"))
+            assert await rings[1].store_at(
+                ring.me, piece, overlay.record(bob, "bob"), share_list=overlay.share_list(bob, "bob")
+            )
             peer, rpc = await hostile_member(overlay, "10.0.0.2")
             other = TestOverlay(private=overlay.private, dealing=SigningKey.generate(), clock=network.clock)
             forged = other.pieces(PrivateBundle.generate(), "bob")[0].encode()
             thief = overlay.record(PrivateBundle.generate(), "bob", sequence=9).encode()
-            for offer in ((forged, None), (None, thief), (forged, thief)):
+            listed = overlay.share_list(bob, "bob").encode()
+            for offer in ((forged, None, listed), (None, thief, None), (forged, thief, None)):
                 answered, value = await rpc.request(ring.address, ring.me.id, "store", *offer)
                 assert (answered, value[0]) == (True, False)
-            for offer in ((None, None), (7, None), ("piece", None), (bytes(500), None), ([], [])):
+            for offer in (
+                (None, None, None),
+                (None, None, listed),
+                (7, None, None),
+                ("piece", None, None),
+                (bytes(500), None, None),
+                ([], [], None),
+                (forged, None, 7),
+                (forged, None, bytes(601)),
+            ):
                 assert await rpc.request(ring.address, ring.me.id, "store", *offer) == (False, None)
             holding = await rings[1].fetch_at(ring.me, "bob")
             assert (holding.pieces, holding.record.sequence) == ((piece,), 1)
@@ -196,16 +208,17 @@ def test_a13_ours_counts_true_acknowledgements():
     async def program():
         async with overlay.running(8, host=HOST) as rings:
             pieces, record = overlay.pieces(bob, "bob"), overlay.record(bob, "bob")
-            owners = await rings[0].put("bob", pieces, record)
+            listed = overlay.share_list(bob, "bob")
+            owners = await rings[0].put("bob", pieces, record, share_list=listed)
             assert sorted(owners) == list(range(1, 8))
             assert len(set(owners.values())) == 7
             # who does not answer did not store, and neither did who refuses
             gone = next(ring for ring in rings if ring.me == owners[3])
             await gone.close()
             asking = next(ring for ring in rings if ring is not gone)
-            assert not await asking.store_at(owners[3], pieces[2], record)
+            assert not await asking.store_at(owners[3], pieces[2], record, share_list=listed)
             wrong = TestOverlay(private=overlay.private, dealing=SigningKey.generate(), clock=network.clock)
-            assert await asking.put("bob", wrong.pieces(bob, "bob"), record) == {}
+            assert await asking.put("bob", wrong.pieces(bob, "bob"), record, share_list=listed) == {}
 
     network.run(program())
 
@@ -232,7 +245,9 @@ def test_a14_ours_keeps_what_nobody_else_can_keep():
         async with overlay.running(3, host=HOST) as rings:
             await rings[0].close()
             await rings[1].close()
-            owners = await rings[2].put("bob", overlay.pieces(bob, "bob"), None)
+            owners = await rings[2].put(
+                "bob", overlay.pieces(bob, "bob"), None, share_list=overlay.share_list(bob, "bob")
+            )
             assert set(owners.values()) == {rings[2].me}
             assert len(owners) == 7
 

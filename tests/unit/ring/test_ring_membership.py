@@ -151,7 +151,7 @@ def test_a_newcomer_gets_what_lies_in_its_stretch_even_if_its_owner_is_away():
         async with overlay.running(1, host=HOST) as rings:
             old = rings[0]
             pieces, record = overlay.pieces(bob, "bob"), overlay.record(bob, "bob")
-            await old.put("bob", pieces, record)
+            await old.put("bob", pieces, record, share_list=overlay.share_list(bob, "bob"))
             newcomers = [overlay.ring() for _ in range(3)]
             for ring in newcomers:
                 await ring.open(HOST)

@@ -10,7 +10,7 @@ from overlay.ring.ids import RingId
 from overlay.ring.storage import Kept, RecordStore
 from overlay.trust.shamir import PRIME, SHARE_BYTES
 from overlay.trust.signed import UNSIGNED
-from tests.unit.ring.store_users import ALICE, BOB, DAY, DEALER, NOW, pieces, put, record
+from tests.unit.ring.store_users import ALICE, BOB, DAY, DEALER, KEYS, NOW, pieces, put, record
 
 THIEF = RingId(666)
 
@@ -122,6 +122,6 @@ def test_record_of_a_user_cannot_be_rewritten_for_another_name(store):
 @given(st.binary(max_size=1100))
 def test_any_bytes_are_refused_without_an_exception(data):
     store = RecordStore()
-    assert not store.put_piece(data, data, dealing_public=DEALER.public, sender=THIEF, now=NOW).held
+    assert not store.put_piece(data, data, keys=KEYS, share_list=data, sender=THIEF, now=NOW).held
     assert not store.put_record(data, NOW).held
     store.close()

@@ -5,7 +5,7 @@ import pytest
 from overlay.ring.storage import Holding, Kept, RecordStore
 from overlay.trust.identity import SigningKey
 from overlay.trust.shamir import MAX_PIECES
-from tests.unit.ring.store_users import ALICE, BOB, DAY, DEALER, NOW, SENDER, pieces, put, record, release
+from tests.unit.ring.store_users import ALICE, BOB, DAY, KEYS, NOW, SENDER, pieces, put, record, release
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ def test_every_changed_byte_is_refused(store):
     sound = pieces()[0].encode()
     for place in range(len(sound)):
         changed = sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :]
-        outcome = store.put_piece(changed, None, dealing_public=DEALER.public, sender=SENDER, now=NOW)
+        outcome = store.put_piece(changed, None, keys=KEYS, sender=SENDER, now=NOW)
         assert outcome in {Kept.MALFORMED, Kept.FORGED, Kept.EXPIRED}, place
     assert store.held(NOW) == []
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x91" * 1000, b"x" * 5000, b"\x90", b"\xdd\xff\xff\xff\xff"])
 def test_garbage_is_malformed(store, garbage):
-    assert store.put_piece(garbage, None, dealing_public=DEALER.public, sender=SENDER, now=NOW) is Kept.MALFORMED
+    assert store.put_piece(garbage, None, keys=KEYS, sender=SENDER, now=NOW) is Kept.MALFORMED
     assert store.put_record(garbage, NOW) is Kept.MALFORMED
 
 
@@ -112,7 +112,7 @@ def test_another_generation_comes_in_when_the_first_has_expired(store):
 
 
 def test_all_pieces_of_the_largest_dealing_fit(store):
-    for piece in pieces(k=9, n=MAX_PIECES):
+    for piece in pieces(k=8, n=MAX_PIECES):
         assert put(store, piece) is Kept.KEPT
     assert len(store.get("bob", NOW).pieces) == MAX_PIECES
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release
+from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList
 from overlay.trust.signed import MAX_RECORD_BYTES, Signed
 from tests.support.people import (
     ALICE,
@@ -27,6 +27,7 @@ from tests.support.people import (
     lookup_record,
     pieces,
     release,
+    share_list,
 )
 
 Check = Callable[[Any], None]
@@ -38,8 +39,9 @@ RECORDS: list[tuple[Signed, Check]] = [
     (credential(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
     (certificate(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
     (release(), lambda r: r.verify(ALICE.public)),
+    (share_list(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
 ]
-KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release]
+KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList]
 each_record = pytest.mark.parametrize(("record", "check"), RECORDS, ids=[type(r).__name__ for r, _ in RECORDS])
 
 
@@ -154,10 +156,16 @@ def test_every_record_at_its_longest_stays_within_400_bytes():
     longest: list[Signed] = [
         lookup_record(aor="a" * 32, generation=2**32 - 1, host=address, port=65535, sequence=2**53 - 1),
         credential(overlay="o" * 32),
-        certificate(overlay="o" * 32, k=9, n=25),
-        release(aor="a" * 32, generation=2**32 - 1, indices=tuple(range(1, 26)), sequence=2**53 - 1),
+        certificate(overlay="o" * 32, k=8, n=22),
+        release(aor="a" * 32, generation=2**32 - 1, indices=tuple(range(1, 23)), sequence=2**53 - 1),
     ]
     assert max(len(record.encode()) for record in longest) <= 400
+
+
+def test_the_longest_share_list_stays_within_600_bytes():
+    keys, blank = BOOTSTRAP, share_list(overlay="o" * 32, k=8, n=22)
+    longest = replace(blank, aor="a" * 32, generation=2**32 - 1, signature=keys.sign(b"x", b""))
+    assert len(longest.encode()) == 527
 
 
 @each_record

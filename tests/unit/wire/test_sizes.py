@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from overlay.ring.rpc import MAX_MESSAGE_BYTES, Request, encode_request
 from overlay.trust.pieces import deal
+from overlay.trust.share_list import ShareList
 from overlay.wire import envelope
 from overlay.wire.codec import MAX_DATAGRAM_LINE_BYTES, MAX_LINE_BYTES
 from overlay.wire.messages import MAX_NODES, NodeAt
@@ -63,7 +65,7 @@ def test_the_longest_error_fits_into_a_datagram_and_is_shorter_than_what_it_answ
         assert len(envelope.seal_error(error, signer)) < len(shortest_invite)
 
 
-@pytest.mark.parametrize(("k", "n"), [(3, 7), (5, 13), (9, 25)])
+@pytest.mark.parametrize(("k", "n"), [(3, 7), (5, 13), (8, 22)])
 def test_the_longest_answer_to_a_registration_fits_into_a_line(k, n):
     dealt = deal(
         ALICE.public,
@@ -82,9 +84,31 @@ def test_the_longest_answer_to_a_registration_fits_into_a_line(k, n):
         credential=people.credential(overlay="o" * 32).encode(),
         dealing=people.certificate(overlay="o" * 32).encode(),
         pieces=tuple(piece.encode() for piece in dealt),
+        share_list=ShareList.issue(BOOTSTRAP, overlay="o" * 32, pieces=dealt).encode(),
         nodes=(NodeAt(id=b"\xff" * 20, host=LONGEST_HOST, port=65535),) * MAX_NODES,
         overlay="o" * 32,
     )
     line = envelope.seal_registered(registered, BOOTSTRAP, ALICE.public)
     assert len(line) <= MAX_LINE_BYTES
     assert envelope.open_registered(line, ALICE, BOOTSTRAP.public) == registered
+
+
+@pytest.mark.parametrize(("k", "n"), [(3, 7), (5, 13), (8, 22)])
+def test_the_longest_store_fits_into_a_request(k, n):
+    dealt = deal(
+        ALICE.public,
+        aor="a" * 32,
+        generation=2**32 - 1,
+        k=k,
+        n=n,
+        dealing=people.DEALER,
+        seed=people.SEED,
+        issued_at=NOW,
+        expires_at=NOW + 30 * people.DAY,
+    )
+    record = people.lookup_record(aor="a" * 32, generation=2**32 - 1, host=LONGEST_HOST, port=65535, sequence=2**53 - 1)
+    share_list = ShareList.issue(BOOTSTRAP, overlay="o" * 32, pieces=dealt)
+    store = Request(
+        message_id=bytes(20), method="store", arguments=(dealt[-1].encode(), record.encode(), share_list.encode())
+    )
+    assert len(encode_request(store)) <= MAX_MESSAGE_BYTES
