@@ -1,6 +1,7 @@
-"""Whoever has the dealing key and no holder at all: he feeds false pieces to honest nodes, with validly signed STOREs.
+"""Readers of a ring in which nodes testify for a thief of the dealing key, at places and beside them.
 
-Holders refuse a second share of a piece that they hold; of pieces that they do not hold, they keep what comes first.
+Nodes refuse what he feeds them (test_dealing_key_feeder). Here they are made to show it all the same, as a node does
+that holds it from before: pieces are judged where they belong first, so even then they are no witnesses.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.pieces import KeyPiece
 from tests.integration.directory_ring import K, town
-from tests.support.evil import nothing
+from tests.support.evil import another_key, nothing
 
 EVE = PrivateBundle.generate()
 
@@ -29,13 +30,19 @@ def in_bobs_name(place, piece):
     return replace(blank, signature=place.overlay.dealing.sign(KeyPiece.domain(), blank.signed_bytes()))
 
 
+def beside(piece):
+    """Tell the truth, and one false piece with it."""
+    return lambda _aor, truth: replace(truth, pieces=tuple(sorted((*truth.pieces, piece), key=lambda p: p.index)))
+
+
 async def feed_idle_nodes(place, *, generation):
-    """Give a false piece to each honest node that holds nothing of bob."""
+    """Make each node that holds nothing of bob show one false piece."""
     false = place.overlay.pieces(EVE, "bob", generation=generation)
     record = place.overlay.record(EVE, "bob", generation=generation, sequence=10**12)
     idle = [ring for ring, store in zip(place.rings, place.stores, strict=True) if not holds_some(store)]
     for ring, piece in zip(idle, cycle(false), strict=False):
-        assert await place.rings[0].store_at(ring.me, piece, record)
+        assert not await place.rings[0].store_at(ring.me, piece, record)
+        place.store_of(ring).lie = another_key((piece,), record)
     return len(idle)
 
 
@@ -59,7 +66,8 @@ async def test_honest_holders_that_were_fed_a_second_piece_do_not_block_the_name
         fed = [ring for ring in place.rings if holds_some(place.store_of(ring))]
         for ring in fed:
             (true,) = place.store_of(ring).get("bob", time.time()).pieces
-            assert await place.rings[0].store_at(ring.me, false[true.index % len(false)], None)
+            assert not await place.rings[0].store_at(ring.me, false[true.index % len(false)], None)
+            place.store_of(ring).lie = beside(false[true.index % len(false)])
         for ring in fed[:liars]:
             place.store_of(ring).lie = nothing
         for reader in place.rings[:3]:
