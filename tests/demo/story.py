@@ -1,4 +1,4 @@
-"""The demo's acts: register everybody, call, call with no bootstrap server, call while the ring dies.  I/O: processes."""
+"""The demo in acts: register all, call, call with no bootstrap server, call while the ring dies.  I/O: processes."""
 
 from __future__ import annotations
 
