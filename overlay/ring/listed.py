@@ -2,7 +2,7 @@
 
 A node keeps no piece on the dealing key's word alone: a thief of that key could else give his own shares to nodes that
 hold none yet, and those would testify for him later. So a piece is kept only where a live share list of the overlay key
-names its share and lives as long as it does [docs/adr/0008].
+names its share and lives as long as it does [docs/adr/0011].
 """
 
 from __future__ import annotations

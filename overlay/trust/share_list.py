@@ -3,7 +3,7 @@
 The dealing key signs pieces, and the acceptance rule holds when it leaks. But that rule counts what nodes say, and an
 honest node says what it was given to keep. So what a node keeps takes the word of another key as well: the overlay key,
 which certifies the dealing key, signs one digest for each share. A share list hides nothing and proves nothing about
-the user's key; it only settles which shares there are [docs/adr/0008].
+the user's key; it only settles which shares there are [docs/adr/0011].
 """
 
 from __future__ import annotations

@@ -23,7 +23,11 @@ async def test_the_round_after_one_that_failed_is_run(monkeypatch):
         monkeypatch.setattr(home, "fetch_at", overloaded_once)
         done = asyncio.Event()
         upkeep = Upkeep(
-            home, user=place.bob, pieces=place.overlay.pieces(place.bob, "bob"), on_round=lambda _: done.set()
+            home,
+            user=place.bob,
+            pieces=place.overlay.pieces(place.bob, "bob"),
+            share_list=place.overlay.share_list(place.bob, "bob"),
+            on_round=lambda _: done.set(),
         )
         running = asyncio.create_task(upkeep.run())
         async with asyncio.timeout(8):
