@@ -80,7 +80,8 @@ class Baresip(Phone):
 
     @property
     def recording(self) -> Path:
-        found = sorted((self.seat.folder / "heard").glob("dump-*-dec.wav"))
+        # its buffer for the name is short: the suffix may be missing
+        found = sorted((self.seat.folder / "heard").glob("dump-*-dec*"))
         if not found:
             raise InteropFailed("baresip recorded nothing")
         return found[-1]
