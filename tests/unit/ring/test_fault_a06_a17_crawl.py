@@ -129,13 +129,14 @@ def test_a15_a16_ours_returns_nobody_who_is_dead_and_pays_less_than_a_second_onc
                 await ring.close()
             living = sorted(ring.me.id for ring in rings if ring not in dead)
             took = []
-            for place in (0, 1 << 157, 1 << 159, 7 << 157, 5):
+            for place in 2 * (0, 1 << 157, 1 << 159, 7 << 157, 5):
                 begun = loop.time()
                 found = await rings[0].find_successor(RingId(place))
                 took.append(loop.time() - begun)
                 assert found.id == next((one for one in living if one >= place), living[0])
-            assert took[0] < 1.0
-            assert max(took[1:]) < 0.1
+            # a look-up that meets a dead node waits for it less than a second; the next one knows
+            assert max(took[:5]) < 1.0
+            assert max(took[5:]) < 0.1
             return len(await rings[0].successor_list(RingId(0), 20))
 
     assert network.run(program()) == 12
