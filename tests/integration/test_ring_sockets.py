@@ -49,10 +49,10 @@ async def test_a03_one_answer_closes_the_librarys_socket_for_good():
 async def test_a03_ours_goes_on():
     overlay = TestOverlay()
     async with overlay.running(2) as rings:
-        liar, rpc = await hostile_member(overlay, find_node=lambda *_: LIE)
+        liar, rpc = await hostile_member(overlay, find_node=lambda *_: LIE, around=lambda *_: LIE)
         await rpc.request(rings[0].address, rings[0].me.id, "ping", liar.id.to_bytes(20, "big"))
         ids = [rings[0].me.id, rings[1].me.id, liar.id]
-        found = await rings[0].find_successor(RingId(0))
+        found = await rings[0].find_successor(liar.id)  # the liar itself is asked who is around it
         assert found.id in ids
         assert rings[0].counters()["ring: port out of range"] >= 1
         assert await rings[1].find_successor(rings[0].me.id) == rings[0].me
