@@ -4,7 +4,17 @@ A file player at its end, or no player at all, makes PJSIP send no RTP, and the 
 dead phone; so the null sound device, which is silence, is always mixed in.
 """
 
+import time
+from pathlib import Path
+from typing import Final
+
 import pjsua2 as pj
+
+COMPLETE_WITHIN_S: Final = 0.5
+"""How long a recording may take to be closed, in seconds; the bridge's clock ticks every 20 ms."""
+LOOK_EVERY_S: Final = 0.005
+RIFF_HEADER_BYTES: Final = 8
+"""`RIFF` and the size, which is 0 until the file is closed."""
 
 
 class CallAudio:
@@ -45,4 +55,24 @@ class CallAudio:
         for port in (self._player, self._recorder):
             if port is not None:
                 port.__swig_destroy__(port)
+        if self._recorder is not None:
+            _wait_until_complete(Path(self._record))
         self._player = self._recorder = None
+
+
+def _wait_until_complete(recording: Path) -> None:
+    """Wait until PJSIP has closed a WAV file: the conference bridge lets go of a port at its own clock's next tick.
+
+    Until then the RIFF header says that the file is empty. The clock is a thread of its own, so this thread may wait.
+    """
+    deadline = time.monotonic() + COMPLETE_WITHIN_S
+    while not _is_complete(recording) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+
+
+def _is_complete(recording: Path) -> bool:
+    try:
+        with recording.open("rb") as file:
+            return any(file.read(RIFF_HEADER_BYTES)[4:])
+    except OSError:
+        return False
