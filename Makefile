@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial fuzz-sip interop interop-quick interop-setup bench-sip zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-ring zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ integration: setup ## the tests on loopback: real sockets, processes and audio
 adversarial: setup ## one attacker a file, against the real nodes
 	@$(PY) -m pytest tests/adversarial $(ARGS)
 
+fuzz-ring: setup ## hostile datagrams against one live node (ARGS="--count 10000 --seed 7")
+	@$(PY) -m tests.benchmarks.fuzz_ring $(ARGS)
+
 fuzz-sip: setup ## damaged SIP by the hundred thousand: datagrams and streams (ARGS="--datagrams 1000 --streams 1000 --seed 7")
 	@$(PY) -m tests.fuzz $(ARGS)
 
@@ -57,6 +60,9 @@ interop-quick: setup ## the same with five pairs of phones, in under three minut
 
 interop-setup: ## install the phones and what listens to them (root, apt); says what cannot be had
 	@tests/interop/setup.sh
+
+bench-ring: setup ## the ring against stock kademlia and OpenDHT (pip install opendht; ARGS=--quick); build/bench/ring.json
+	@$(PY) -m tests.benchmarks.bench_ring $(ARGS)
 
 bench-sip: setup ## sipp against one adapter, 20 s each load (needs apt sip-tester; ARGS="--seconds 5"); build/bench/sip.json
 	@$(PY) -m tests.benchmarks.sip_load $(ARGS)
