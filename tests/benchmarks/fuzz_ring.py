@@ -16,6 +16,7 @@ from typing import Any
 
 import msgpack
 
+from overlay.ring.channel import MAX_PAYLOAD_BYTES
 from overlay.ring.ids import RingId, id_to_bytes
 from tests.support.hostile import hostile_member
 from tests.support.members import TestOverlay
@@ -100,7 +101,7 @@ async def attack(count: int, seed: int) -> dict[str, Any]:
                     future = rpc.request(evil.address, evil.id, fuzz.rng.choice(("fetch", "find_node")), b"a" * 20, 0)
                     message_id = next(reversed(rpc._outstanding))
                     body = msgpack.packb(fuzz.value(), use_bin_type=True)
-                    fuzz.feed(rpc, session.seal(b"\x01" + message_id + body), evil.address)
+                    fuzz.feed(rpc, session.seal((b"\x01" + message_id + body)[:MAX_PAYLOAD_BYTES]), evil.address)
                     future.cancel()
             await asyncio.sleep(0)
             memory.append(tracemalloc.get_traced_memory()[0])
