@@ -22,6 +22,12 @@ from overlay.wire.messages import Contact
 
 TOKEN_PARAMETER = "p2p"  # noqa: S105 - the name of a URI parameter, not a secret
 """The URI parameter that carries the token: 16 bytes as 22 characters of unpadded base64url."""
+FINGERPRINT_PARAMETER = "secp2psip-fp"
+"""The Contact parameter that names a phone's certificate: its SHA-256 as 64 hexadecimal digits. Phones tell it to their
+adapter in REGISTER, and are told the other phone's in a 302; parameters of a Contact that a phone does not know are
+passed over [RFC 3261 §8.3, §20.10]."""
+TLS_PORT_PARAMETER = "secp2psip-tls"
+"""The Contact parameter of a REGISTER with the port where that phone takes SIP over TLS."""
 DIGEST_BYTES = 8
 """Enough to tell the tokens of a minute apart."""
 LOWEST_PORT = 1024

@@ -61,15 +61,25 @@ class LiveCall(pj.Call):
         audio: CallAudio,
         own_host: str,
         forbidden: frozenset[str],
+        encrypted: bool = False,
+        can_encrypt: bool = False,
+        must_encrypt: bool = False,
         incoming_id: int = pj.PJSUA_INVALID_ID,
     ) -> None:
-        """Make the object; `dial` or an incoming INVITE's id gives it life."""
+        """Make the object; `dial`, `go_on` or an incoming INVITE's id gives it life.
+
+        `encrypted`: the account is the one with TLS and SRTP; the other two say what a 302 may lead to.
+        """
         super().__init__(account, incoming_id)
         now = time.monotonic()
         self._emit = emit
         self._audio = audio
         self._own_host = own_host
         self._forbidden = forbidden
+        self.encrypted = encrypted
+        self._can_encrypt = can_encrypt
+        self._must_encrypt = must_encrypt
+        self._onward: checks.Target | None = None
         self._outgoing = incoming_id == pj.PJSUA_INVALID_ID
         self._target: checks.Target | None = None
         self._redirects = 0
@@ -92,6 +102,17 @@ class LiveCall(pj.Call):
         self._target = target
         self._patience = Patience.invited(target.address, time.monotonic())
         self.makeCall(target.uri, _parameters())
+
+    def go_on(self, target: checks.Target, before: "LiveCall") -> None:
+        """Send the INVITE that a 302 to `before` led to: it is followed no further, and its time began there."""
+        self._redirects = before._redirects  # noqa: SLF001  another of this class
+        self._born_at = before._born_at  # noqa: SLF001
+        self.dial(target)
+
+    @property
+    def onward(self) -> checks.Target | None:
+        """Where the encrypted call that follows this one goes; None where none does, or somebody hung up."""
+        return self._onward if self._doom is None else None
 
     def respond(self, status: int) -> None:
         """Answer the INVITE that we got with 180 or 200; raises pj.Error where it is gone."""
@@ -191,10 +212,19 @@ class LiveCall(pj.Call):
         except RemoteError as flaw:
             self.doom("redirect refused", str(flaw))
             return pj.PJSIP_REDIRECT_STOP
+        if target.fingerprint and not self._can_encrypt:
+            self.doom("redirect refused", "the other phone wants encryption, which is off here")
+            return pj.PJSIP_REDIRECT_STOP
+        if self._must_encrypt and not target.fingerprint:
+            self.doom("not encrypted", "the other phone cannot encrypt")
+            return pj.PJSIP_REDIRECT_STOP
         now = time.monotonic()
+        self._emit(events.Redirected(at=now, contact=target.uri, fingerprint=target.fingerprint))
+        if target.fingerprint:
+            self._onward = target  # this call ends here, and the switchboard places the next
+            return pj.PJSIP_REDIRECT_STOP
         self._target = target
         self._patience = Patience.invited(target.address, now)
-        self._emit(events.Redirected(at=now, contact=target.uri))
         return pj.PJSIP_REDIRECT_ACCEPT_REPLACE
 
     @_guarded
@@ -240,6 +270,7 @@ class LiveCall(pj.Call):
             media_remote=clip(media_remote),
             codec=clip(codec),
             outgoing=self._outgoing,
+            encrypted=self.encrypted,
             setup_ms=round((now - self._born_at) * 1000, 1),
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
-from adapter.calls.contacts import TOKEN_PARAMETER
+from adapter.calls.contacts import FINGERPRINT_PARAMETER, TOKEN_PARAMETER
 from overlay.errors import RemoteError
 
 MAX_RESPONSE_CHARS: Final = 8192
@@ -25,8 +25,8 @@ LOWEST_PORT: Final = 1024
 """No phone listens below; much else does."""
 KNOWN_PARAMETERS: Final = frozenset({TOKEN_PARAMETER, "transport", "user", "ob"})
 """The token announces the call to the other phone; `ob` and `user` come from stock phones."""
-TRANSPORTS: Final = frozenset({"udp"})
-"""What this phone can speak."""
+TRANSPORTS: Final = frozenset({"udp", "tls"})
+"""What this phone can speak; TLS only to a certificate that is named."""
 
 _URI: Final = re.compile(
     r"sip:(?P<user>[A-Za-z0-9._~%+-]{1,64})@(?P<host>[0-9.]{7,15})(?::(?P<port>[0-9]{1,5}))?"
@@ -38,6 +38,7 @@ _CONTACT: Final = re.compile(
     r"(?P<parameters>(?:;[A-Za-z0-9.+_-]{1,64}(?:=(?:\"[^\"\\]{0,128}\"|[A-Za-z0-9.+:_~-]{1,128}))?){0,8})\s*(?:,|$)",
     re.ASCII,
 )
+_FINGERPRINT: Final = re.compile(rf";{FINGERPRINT_PARAMETER}=([0-9a-f]{{64}})(?=;|$)", re.ASCII | re.IGNORECASE)
 _Q: Final = re.compile(r";q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)(?=;|$)", re.ASCII | re.IGNORECASE)
 
 
@@ -53,6 +54,8 @@ class Target:
     port: int
     q: float = 1.0
     """Preference of a Contact, 0.0 to 1.0."""
+    fingerprint: str = ""
+    """SHA-256 in hexadecimal of the certificate that has to be there, for TLS alone; empty: plain SIP over UDP."""
 
     @property
     def address(self) -> str:
@@ -60,8 +63,11 @@ class Target:
         return f"{self.host}:{self.port}"
 
 
-def check_uri(uri: str, *, q: float = 1.0) -> Target:
-    """Judge one SIP URI by its grammar, host, port and parameters; RemoteError names the flaw."""
+def check_uri(uri: str, *, q: float = 1.0, fingerprint: str = "") -> Target:
+    """Judge one SIP URI by its grammar, host, port and parameters; RemoteError names the flaw.
+
+    `fingerprint` names the certificate of a phone that is reached over TLS, and comes with TLS alone.
+    """
     if not uri.lower().startswith("sip:"):
         raise RemoteError("only sip: addresses can be called")
     if (match := _URI.fullmatch("sip:" + uri[4:])) is None:
@@ -75,13 +81,18 @@ def check_uri(uri: str, *, q: float = 1.0) -> Target:
     port = int(match["port"] or DEFAULT_PORT)
     if not LOWEST_PORT <= port <= 65_535:  # noqa: PLR2004  the highest port there is
         raise RemoteError(f"{port} is no port of a phone")
+    parameters: dict[str, str] = {}
     for parameter in match["parameters"].lower().split(";")[1:]:
         name, _, value = parameter.partition("=")
-        if name not in KNOWN_PARAMETERS:
-            raise RemoteError(f"the address has the unknown parameter {name}")
-        if name == "transport" and value not in TRANSPORTS:
-            raise RemoteError(f"this phone does not speak SIP over {value or 'nothing'}")
-    return Target(uri=uri, user=match["user"], host=str(host), port=port, q=q)
+        if name not in KNOWN_PARAMETERS or name in parameters:
+            raise RemoteError(f"the address has the parameter {name}, unknown or for the second time")
+        parameters[name] = value
+    transport = parameters.get("transport", "udp")
+    if transport not in TRANSPORTS:
+        raise RemoteError(f"this phone does not speak SIP over {transport or 'nothing'}")
+    if (transport == "tls") is not bool(fingerprint):
+        raise RemoteError("TLS comes with the fingerprint of a certificate, and only TLS does")
+    return Target(uri=uri, user=match["user"], host=str(host), port=port, q=q, fingerprint=fingerprint)
 
 
 def contacts_of(response: str) -> tuple[Target, ...]:
@@ -141,6 +152,8 @@ def _read_contacts(value: str) -> list[Target]:
         if (match := _CONTACT.match(value, position)) is None:
             raise RemoteError("the 302 has a Contact that is not of the form <sip:name@1.2.3.4:port>")
         q = _Q.search(match["parameters"])
-        targets.append(check_uri(match["uri"], q=float(q[1]) if q else 1.0))
+        named = _FINGERPRINT.search(match["parameters"])
+        fingerprint = named[1].lower() if named else ""
+        targets.append(check_uri(match["uri"], q=float(q[1]) if q else 1.0, fingerprint=fingerprint))
         position = match.end()
     return targets

@@ -37,6 +37,10 @@ class Open(Command):
     """Answer an incoming call at once."""
     codecs: tuple[str, ...] = CODECS
     """Codec names, best first; every other codec is off."""
+    encrypt: bool = True
+    """Offer SIP over TLS and SRTP to phones that announce their certificate; False: none of it."""
+    require_encryption: bool = False
+    """Neither place nor take a call that is not encrypted."""
     forbidden: tuple[str, ...] = ()
     """`host:port` that a 302 must never send us to: our own adapter (the registrar always is one)."""
     log: str = ""
@@ -61,7 +65,7 @@ class Answer(Command):
     """Answer the incoming call; Done or Failed."""
 
     status: int = 200
-    """200 takes the call; 480, 486 and 603 refuse it."""
+    """200 takes the call; 403, 480, 486 and 603 refuse it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,10 @@ class Opened(Event):
 
     address: str
     """`host:port` of its SIP socket."""
+    tls: str = ""
+    """`host:port` where it takes SIP over TLS, or empty."""
+    fingerprint: str = ""
+    """SHA-256 of its certificate in hexadecimal, or empty: made at start, in memory alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,8 @@ class Redirected(Event):
 
     contact: str
     """The Contact's URI as it stood in the 302."""
+    fingerprint: str = ""
+    """SHA-256 in hexadecimal of the certificate that the other phone has to show, or empty: the call is plain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,8 @@ class Incoming(Event):
     """What the INVITE asked for, parameters and all (the announcement token rides there)."""
     source: str
     """`host:port` that the INVITE came from."""
+    fingerprint: str = ""
+    """SHA-256 in hexadecimal of the certificate at the other end of the TLS connection; empty over UDP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +105,8 @@ class Established(Event):
     codec: str
     """Such as `G722`."""
     outgoing: bool
+    encrypted: bool
+    """SIP over TLS and SRTP. Whose certificate it was, Redirected or Incoming told."""
     setup_ms: float
     """From the INVITE (sent or received) to here."""
 
@@ -115,6 +125,8 @@ CAUSES: Final = (
     "unreachable",
     "not answered",
     "redirect refused",
+    "not encrypted",
+    "not verified",
     "no sound",
     "no media",
     "internal",

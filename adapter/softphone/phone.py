@@ -43,6 +43,8 @@ class Softphone:
         """Everything the child tells but plain replies; ChildDied is the last of a child."""
         self.address = ""
         """`host:port` of the phone's SIP socket, once started."""
+        self.tls = self.fingerprint = ""
+        """`host:port` for SIP over TLS and the SHA-256 of its certificate, once started; empty without encryption."""
         self._plan: commands.Open | None = None
         self._child: Child | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -65,6 +67,8 @@ class Softphone:
         loop: bool = True,
         auto_answer: bool = False,
         codecs: tuple[str, ...] = commands.CODECS,
+        encrypt: bool = True,
+        require_encryption: bool = False,
         forbidden: tuple[str, ...] = (),
         log: Path | None = None,
     ) -> None:
@@ -78,6 +82,8 @@ class Softphone:
             record=_absolute(record),
             auto_answer=auto_answer,
             codecs=codecs,
+            encrypt=encrypt,
+            require_encryption=require_encryption,
             forbidden=forbidden,
             log=_absolute(log),
         )
@@ -178,7 +184,7 @@ class Softphone:
             await self.close()
             raise
         if isinstance(opened, events.Opened):
-            self.address = opened.address
+            self.address, self.tls, self.fingerprint = opened.address, opened.tls, opened.fingerprint
 
     async def _ask(self, command: commands.Command, *, within_s: float = REPLY_S) -> events.Event:
         """Send a command and wait for the event that answers it; PhoneError where that is Failed or never comes."""

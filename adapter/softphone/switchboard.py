@@ -16,7 +16,7 @@ from adapter.softphone.gate import LegGate
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import Message, clip
 from adapter.softphone.protocol import kind_of
-from adapter.softphone.useragent import UserAgent
+from adapter.softphone.useragent import Handlers, UserAgent
 from overlay.errors import RemoteError
 
 MAX_LOOKS: Final = 50
@@ -24,8 +24,11 @@ MAX_LOOKS: Final = 50
 OK: Final = 200
 RINGING: Final = 180
 BUSY: Final = 486
-REFUSALS: Final = frozenset({480, BUSY, 603})
-"""What a person may refuse a call with: not now, busy, no."""
+NOT_ACCEPTABLE: Final = 488
+REFUSALS: Final = frozenset({403, 480, BUSY, 603})
+"""What a call may be refused with: not announced, not now, busy, no."""
+
+MISMATCH: Final = ("not verified", "the phone there shows another certificate than the one that its adapter named")
 
 
 class Switchboard:
@@ -83,7 +86,11 @@ class Switchboard:
             call.destroy()
         if self._call is not None and self._call.is_over(now):
             call, self._call = self._call, None
-            self._emit(call.destroy())
+            over = call.destroy()
+            if (onward := call.onward) is None:
+                self._emit(over)
+            else:
+                self._go_on(onward, call)
 
     def begin_close(self) -> None:
         """Hang up and unregister; `is_settled` tells when that is through."""
@@ -133,14 +140,19 @@ class Switchboard:
     def _open(self, plan: commands.Open) -> None:
         if self._agent is not None:
             raise RemoteError("the phone is open already")
-        self._agent = UserAgent(
+        agent = self._agent = UserAgent(
             plan,
-            on_incoming=self._incoming,
-            on_registration=self._registration,
-            on_rejected=lambda: self._gate.note(time.monotonic()),
+            Handlers(
+                incoming=self._incoming,
+                registration=self._registration,
+                rejected=lambda: self._gate.note(time.monotonic()),
+                mismatch=self._mismatch,
+            ),
         )
         self._plan = plan
-        self._emit(events.Opened(at=time.monotonic(), address=self._agent.address))
+        self._emit(
+            events.Opened(at=time.monotonic(), address=agent.address, tls=agent.tls, fingerprint=agent.fingerprint)
+        )
 
     def _dial(self, command: commands.Call, agent: UserAgent, plan: commands.Open) -> None:
         if self._call is not None or self._waiting is not None:
@@ -151,7 +163,7 @@ class Switchboard:
             return
         target = checks.check_uri(command.uri)
         self._gate.note(now)
-        call = self._make(agent, plan)
+        call = self._make(agent.account, agent, plan)
         try:
             call.dial(target)
         except pj.Error:
@@ -159,6 +171,23 @@ class Switchboard:
             raise
         self._call = call
         self._done(command)
+
+    def _go_on(self, target: checks.Target, before: LiveCall) -> None:
+        """Place the encrypted call that a 302 led to: a new one, whose Contact and media are its own from the start.
+
+        The old INVITE sent again over TLS would keep its UDP Contact, and the other side's ACK and BYE would go there.
+        """
+        agent, plan = self._agent, self._plan
+        if agent is None or agent.encrypted is None or plan is None:
+            return
+        self._gate.note(time.monotonic())
+        call = self._call = self._make(agent.encrypted, agent, plan)
+        if not agent.certificates.expect(target.address, target.fingerprint):
+            call.doom(*MISMATCH)
+        try:
+            call.go_on(target, before)
+        except pj.Error as flaw:
+            call.doom("unreachable", f"{flaw.reason} ({flaw.status})")
 
     def _answer(self, command: commands.Answer) -> None:
         if self._call is None or not self._call.waits_for_answer():
@@ -178,30 +207,39 @@ class Switchboard:
         if self._call is not None:
             self._call.doom("hung up here", "hung up")
 
-    def _make(self, agent: UserAgent, plan: commands.Open, *, incoming_id: int = pj.PJSUA_INVALID_ID) -> LiveCall:
+    def _make(
+        self, account: pj.Account, agent: UserAgent, plan: commands.Open, *, incoming_id: int = pj.PJSUA_INVALID_ID
+    ) -> LiveCall:
         audio = CallAudio(silence=agent.silence(), play=plan.play, loop=plan.loop, record=plan.record)
         return LiveCall(
-            agent.account,
+            account,
             emit=self._emit,
             audio=audio,
             own_host=plan.host,
-            forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address)),
+            forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address, agent.tls)),
+            encrypted=account is agent.encrypted,
+            can_encrypt=agent.encrypted is not None,
+            must_encrypt=plan.require_encryption,
             incoming_id=incoming_id,
         )
 
     # ------------------------------------------------------------------ what PJSIP tells
 
-    def _incoming(self, prm: pj.OnIncomingCallParam) -> None:
+    def _incoming(self, account: pj.Account, prm: pj.OnIncomingCallParam) -> None:
         now = time.monotonic()
         self._gate.note(now)
         if self._agent is None or self._plan is None:
             return
-        call = self._make(self._agent, self._plan, incoming_id=prm.callId)
+        call = self._make(account, self._agent, self._plan, incoming_id=prm.callId)
         if self._call is not None or self._closing or self._waiting is not None:
             # Refused by the next tick, not here: meanwhile it holds one of PJSIP's four places, and what else came in
             # with it gets PJSIP's own 486, which costs no socket.
             self._refused.append(call)
             call.doom("hung up here", "busy", BUSY)
+            return
+        if self._plan.require_encryption and not call.encrypted:
+            self._refused.append(call)
+            call.doom("not encrypted", "the caller's phone cannot encrypt", NOT_ACCEPTABLE)
             return
         self._call = call
         self._emit(
@@ -210,9 +248,14 @@ class Switchboard:
                 remote_uri=clip(call.remote_uri()),
                 request_uri=clip(_request_uri(prm.rdata.wholeMsg)),
                 source=clip(prm.rdata.srcAddress),
+                fingerprint=self._agent.certificates.of(prm.rdata.srcAddress) if call.encrypted else "",
             )
         )
         call.respond(OK if self._plan.auto_answer else RINGING)
+
+    def _mismatch(self) -> None:
+        if self._call is not None:
+            self._call.doom(*MISMATCH)
 
     def _registration(self, status: int, reason: str) -> None:
         if self._closing:

@@ -1,4 +1,7 @@
-"""PJSIP set up as one user agent with one account.  I/O: UDP sockets, by PJSIP.  Run by the child process alone.
+"""PJSIP set up as one user agent.  I/O: UDP and TLS sockets, by PJSIP.  Run by the child process alone.
+
+Two accounts of one user: a plain one, over UDP, which registers, and an encrypted one, over TLS with SRTP, for calls
+whose other phone names its certificate. Which of them a call belongs to is decided by the transport of its INVITE.
 
 No worker thread for SIP: every callback comes out of `poll`, on the loop's thread. Sound runs on PJSIP's null device.
 """
@@ -8,10 +11,15 @@ import json
 import random
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import pjsua2 as pj
 
+from adapter.calls.contacts import FINGERPRINT_PARAMETER, TLS_PORT_PARAMETER
+from adapter.sip.certificate import make_certificate
+from adapter.softphone.certificates import Certificates, fingerprint_of
 from adapter.softphone.commands import Open
 from adapter.softphone.gate import SOCKET_BUFFER_BYTES
 from adapter.softphone.message import clip
@@ -37,19 +45,27 @@ LOG_LEVEL: Final = 4
 """Level 5 would write SRTP keys into the log."""
 
 
-class UserAgent:
-    """PJSIP's endpoint, transport and account, from start to orderly end."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """Whom PJSIP's callbacks reach; all of them come out of `poll`."""
 
-    def __init__(
-        self,
-        plan: Open,
-        *,
-        on_incoming: Callable[[pj.OnIncomingCallParam], None],
-        on_registration: Callable[[int, str], None],
-        on_rejected: Callable[[], None],
-    ) -> None:
+    incoming: Callable[[pj.Account, pj.OnIncomingCallParam], None]
+    """An INVITE came, on this account."""
+    registration: Callable[[int, str], None]
+    """Status and reason of an answer to REGISTER."""
+    rejected: Callable[[], None]
+    """PJSIP turned an INVITE away by itself."""
+    mismatch: Callable[[], None]
+    """At the other end is not the certificate that is demanded; nothing was sent over that connection."""
+
+
+class UserAgent:
+    """PJSIP's endpoint, transports and accounts, from start to orderly end."""
+
+    def __init__(self, plan: Open, handlers: Handlers) -> None:
         """Start PJSIP; raises pj.Error where the address or a codec cannot be had."""
-        self._endpoint = _Endpoint(on_rejected)
+        self.certificates = Certificates()
+        self._endpoint = _Endpoint(handlers, self.certificates)
         self._endpoint.libCreate()
         config = pj.EpConfig()
         config.uaConfig.threadCnt = 0
@@ -64,21 +80,31 @@ class UserAgent:
         config.medConfig.ecTailLen = 0  # no echo canceller works with the null device
         _fix_jitter_buffer(config.medConfig)
         self._endpoint.libInit(config)
-        transport = pj.TransportConfig()
-        transport.port = 0
-        transport.boundAddress = plan.host
-        buffer = pj.SockOpt()
-        buffer.level, buffer.optName = socket.SOL_SOCKET, socket.SO_RCVBUF
-        buffer.setOptValInt(SOCKET_BUFFER_BYTES)
-        transport.sockOptParams.sockOpts.append(buffer)
-        number = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
+        udp = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, _udp_config(plan.host))
+        self.address = self._endpoint.transportGetInfo(udp).localName
+        self.tls = self.fingerprint = ""
+        tls = pj.PJSUA_INVALID_ID
+        if plan.encrypt:
+            config_tls, self.fingerprint = _tls_config(plan.host)
+            tls = self._endpoint.transportCreate(pj.PJSIP_TRANSPORT_TLS, config_tls)
+            self.tls = self._endpoint.transportGetInfo(tls).localName
         self._endpoint.libStart()
         self._devices = self._endpoint.audDevManager()
         self._devices.setNullDev()
         self._order_codecs(plan.codecs)
-        self.address = self._endpoint.transportGetInfo(number).localName
-        self.account: pj.Account = _Account(on_incoming, on_registration)
-        self.account.create(_account_config(plan))
+        self.account: pj.Account = _Account(handlers)
+        plain = _account_config(plan, transport=udp)
+        if self.tls:
+            # the adapter hands these on to callers who can make use of them
+            port = self.tls.rpartition(":")[2]
+            plain.sipConfig.contactParams = f";{TLS_PORT_PARAMETER}={port};{FINGERPRINT_PARAMETER}={self.fingerprint}"
+        if plan.registrar:
+            plain.regConfig.registrarUri = f"sip:{plan.registrar}"
+        self.account.create(plain)
+        self.encrypted: pj.Account | None = None
+        if self.tls:
+            self.encrypted = _Account(handlers)
+            self.encrypted.create(_encrypted(_account_config(plan, transport=tls)))
 
     def poll(self) -> bool:
         """Look at sockets and timers once, without waiting; tell whether there was anything (gate.py: its cost)."""
@@ -90,8 +116,9 @@ class UserAgent:
 
     def close(self) -> None:
         """End PJSIP; every call and file port has been destroyed before."""
-        with contextlib.suppress(pj.Error):
-            self.account.shutdown()
+        for account in filter(None, (self.account, self.encrypted)):
+            with contextlib.suppress(pj.Error):
+                account.shutdown()
         with contextlib.suppress(pj.Error):
             self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)  # 20 ms in place of a second of waiting for answers
 
@@ -125,34 +152,94 @@ def _fix_jitter_buffer(media: pj.MediaConfig) -> None:
 
 
 class _Endpoint(pj.Endpoint):
-    def __init__(self, on_rejected: Callable[[], None]) -> None:
+    def __init__(self, handlers: Handlers, certificates: Certificates) -> None:
         super().__init__()
-        self._on_rejected = on_rejected
+        self._handlers = handlers
+        self._certificates = certificates
 
     def onRejectedIncomingCall(self, prm: pj.OnRejectedIncomingCallParam) -> None:  # noqa: ARG002, N802  PJSIP's name
-        self._on_rejected()
+        self._handlers.rejected()
+
+    def onTransportState(self, prm: pj.OnTransportStateParam) -> None:  # noqa: N802  PJSIP's name
+        """Look at the other end's certificate before anything is sent to it.
+
+        Without worker threads this comes before the INVITE that opened the connection leaves, and a connection that is
+        shut here takes the INVITE with it.
+        """
+        if prm.type != "TLS" or prm.state != pj.PJSIP_TP_STATE_CONNECTED:
+            return
+        info = prm.tlsInfo  # kept: its members die with it
+        if not self._certificates.connected(info.remoteAddr, fingerprint_of(info.remoteCertInfo.raw)):
+            self.transportShutdown(prm.hnd)
+            self._handlers.mismatch()
 
 
 class _Account(pj.Account):
-    def __init__(
-        self, on_incoming: Callable[[pj.OnIncomingCallParam], None], on_registration: Callable[[int, str], None]
-    ) -> None:
+    def __init__(self, handlers: Handlers) -> None:
         super().__init__()
-        self._on_incoming = on_incoming
-        self._on_registration = on_registration
+        self._handlers = handlers
 
     def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802  PJSIP's name
-        self._on_incoming(prm)
+        self._handlers.incoming(self, prm)
 
     def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802  PJSIP's name
-        self._on_registration(prm.code, clip(prm.reason))
+        self._handlers.registration(prm.code, clip(prm.reason))
 
 
-def _account_config(plan: Open) -> pj.AccountConfig:
+def _udp_config(host: str) -> pj.TransportConfig:
+    transport = pj.TransportConfig()
+    transport.port = 0
+    transport.boundAddress = host
+    transport.sockOptParams.sockOpts.append(_option(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES))
+    return transport
+
+
+def _tls_config(host: str) -> tuple[pj.TransportConfig, str]:
+    """Return a TLS transport with a certificate of its own, made now and kept in memory alone, and its fingerprint.
+
+    Nobody vouches for either end's certificate, so PJSIP verifies none: whose it is says the ring, by its fingerprint.
+    Both ends have to show one.
+    """
+    pem = make_certificate(host, now=datetime.now(tz=UTC)).decode("ascii")
+    transport = pj.TransportConfig()
+    transport.port = 0
+    transport.boundAddress = host
+    tls = transport.tlsConfig
+    tls.certBuf = tls.privKeyBuf = pem
+    tls.method = pj.PJSIP_TLSV1_2_METHOD
+    tls.proto = pj.PJ_SSL_SOCK_PROTO_TLS1_2
+    tls.verifyServer = tls.verifyClient = False
+    tls.requireClientCert = True
+    # without it the 200 waits for the acknowledgement of the 100: 40 ms of call set-up
+    tls.sockOptParams.sockOpts.append(_option(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1))
+    return transport, fingerprint_of(pem)
+
+
+def _option(level: int, name: int, value: int) -> pj.SockOpt:
+    option = pj.SockOpt()
+    option.level, option.optName = level, name
+    option.setOptValInt(value)
+    return option
+
+
+def _encrypted(config: pj.AccountConfig) -> pj.AccountConfig:
+    """Have an account speak SRTP and nothing else, its keys inside SIP over TLS [RFC 4568] [RFC 3711]."""
+    # The other phone's BYE comes back over the connection of our INVITE, which is known and stands; to our listener it
+    # would have to open one of its own first, and a phone that ends would be gone before.
+    config.natConfig.contactUseSrcPort = 1
+    media = config.mediaConfig
+    media.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
+    media.srtpSecureSignaling = 1  # PJSIP refuses to send the keys over anything but TLS
+    keyings = pj.IntVector()
+    keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
+    media.srtpOpt.keyings = keyings
+    return config
+
+
+def _account_config(plan: Open, *, transport: int) -> pj.AccountConfig:
     config = pj.AccountConfig()
     config.idUri = f"sip:{plan.user}@{plan.host}"
-    if plan.registrar:
-        config.regConfig.registrarUri = f"sip:{plan.registrar}"
+    config.sipConfig.transportId = transport
     config.regConfig.registerOnAdd = False
     config.regConfig.timeoutSec = EXPIRY_S
     config.regConfig.retryIntervalSec = RETRY_S

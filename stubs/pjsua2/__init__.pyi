@@ -3,6 +3,12 @@ from collections.abc import Sequence
 from typing import Any
 
 PJSIP_TRANSPORT_UDP: int
+PJSIP_TRANSPORT_TLS: int
+PJSIP_TLSV1_2_METHOD: int
+PJ_SSL_SOCK_PROTO_TLS1_2: int
+PJSIP_TP_STATE_CONNECTED: int
+PJMEDIA_SRTP_MANDATORY: int
+PJMEDIA_SRTP_KEYING_SDES: int
 PJSIP_REDIRECT_STOP: int
 PJSIP_REDIRECT_ACCEPT_REPLACE: int
 PJSIP_INV_STATE_EARLY: int
@@ -58,7 +64,34 @@ class SockOptVector:
 class SockOptParams:
     sockOpts: SockOptVector
 
+class TlsConfig:
+    certBuf: str
+    privKeyBuf: str
+    method: int
+    proto: int
+    verifyServer: bool
+    verifyClient: bool
+    requireClientCert: bool
+    sockOptParams: SockOptParams
+
+class IntVector:
+    def append(self, value: int) -> None: ...
+
+class SslCertInfo:
+    raw: str
+
+class TlsInfo:
+    remoteAddr: str
+    remoteCertInfo: SslCertInfo
+
+class OnTransportStateParam:
+    hnd: Any
+    type: str
+    state: int
+    tlsInfo: TlsInfo
+
 class TransportConfig:
+    tlsConfig: TlsConfig
     sockOptParams: SockOptParams
     port: int
     portRange: int
@@ -96,6 +129,8 @@ class Endpoint:
     def codecEnum2(self) -> Sequence[CodecInfo]: ...
     def codecSetPriority(self, codec_id: str, priority: int) -> None: ...
     def hangupAllCalls(self) -> None: ...
+    def transportShutdown(self, tp: Any) -> None: ...
+    def onTransportState(self, prm: OnTransportStateParam) -> None: ...
     def onRejectedIncomingCall(self, prm: OnRejectedIncomingCallParam) -> None: ...
 
 class AccountRegConfig:
@@ -113,12 +148,23 @@ class AccountNatConfig:
     sipOutboundUse: int
     sdpNatRewriteUse: int
 
+class AccountSipConfig:
+    transportId: int
+    contactParams: str
+
+class SrtpOpt:
+    keyings: IntVector
+
 class AccountMediaConfig:
+    srtpUse: int
+    srtpSecureSignaling: int
+    srtpOpt: SrtpOpt
     transportConfig: TransportConfig
     lockCodecEnabled: bool
 
 class AccountConfig:
     idUri: str
+    sipConfig: AccountSipConfig
     regConfig: AccountRegConfig
     natConfig: AccountNatConfig
     mediaConfig: AccountMediaConfig

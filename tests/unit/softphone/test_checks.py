@@ -80,6 +80,33 @@ def test_anything_else_is_refused(uri):
         check_uri(uri)
 
 
+FINGERPRINT = "0a" * 32
+SECURE = "sip:bob@192.0.2.7:5061;transport=tls;p2p=AbC-_123"
+
+
+def test_tls_is_called_where_a_certificate_is_named():
+    target = chosen(f"Contact: <{SECURE}>;q=0.5;secp2psip-fp={FINGERPRINT.upper()}")
+    assert (target.uri, target.fingerprint) == (SECURE, FINGERPRINT)
+    assert chosen(f"Contact: <{GOOD}>").fingerprint == ""
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        f"<{SECURE}>",
+        f"<{SECURE}>;secp2psip-fp={FINGERPRINT[:-2]}",
+        f"<{SECURE}>;secp2psip-fp={FINGERPRINT}00",
+        f"<{SECURE}>;secp2psip-fp=",
+        f"<{GOOD}>;secp2psip-fp={FINGERPRINT}",
+        f"<{GOOD};transport=udp;transport=tls>;secp2psip-fp={FINGERPRINT}",
+        f"<{GOOD};transport=ws>;secp2psip-fp={FINGERPRINT}",
+    ],
+)
+def test_tls_without_a_certificate_and_a_certificate_without_tls_are_refused(contact):
+    with pytest.raises(RemoteError):
+        chosen(f"Contact: {contact}")
+
+
 @given(st.text(max_size=80))
 def test_any_text_gives_a_target_or_a_remote_error(text):
     with contextlib.suppress(RemoteError):

@@ -46,7 +46,14 @@ EVENTS = [
     events.Redirected(at=3.0, contact="sip:bob@127.0.0.1:5062;p2p=x"),
     events.Incoming(at=3.0, remote_uri="sip:a@h", request_uri="sip:b@h", source="h:1"),
     events.Established(
-        at=4.0, status=200, remote_uri="sip:b@h", media_remote="h:2", codec="G722", outgoing=True, setup_ms=3.5
+        at=4.0,
+        status=200,
+        remote_uri="sip:b@h",
+        media_remote="h:2",
+        codec="G722",
+        outgoing=True,
+        encrypted=True,
+        setup_ms=3.5,
     ),
     events.AudioLost(at=5.0, seconds=3.0),
     events.Ended(at=6.0, status=200, reason="over", cause="hung up here", established=True, duration_s=2.0),
@@ -156,7 +163,14 @@ def test_the_largest_message_stays_below_the_cap():
     wide = "\U0001f600" * MAX_TEXT_CHARS
     line = encode_line(
         events.Established(
-            at=1.0, status=200, remote_uri=wide, media_remote=wide, codec=wide, outgoing=True, setup_ms=1.0
+            at=1.0,
+            status=200,
+            remote_uri=wide,
+            media_remote=wide,
+            codec=wide,
+            outgoing=True,
+            encrypted=True,
+            setup_ms=1.0,
         )
     )
     assert len(line) < MAX_LINE_BYTES
