@@ -103,13 +103,14 @@ class Bridge:
             return InviteVerdict(status=486, reason="You are calling yourself")
         if self._membership.running is None:
             return InviteVerdict(status=503, reason="This adapter is not on the ring yet", retry_after=RETRY_AFTER_S)
-        outcome = await self._exchange.invite(call.caller, call.callee, step=step)
+        outcome = await self._exchange.invite(call.caller, call.callee, step=step, phone=call.source)
         if outcome.contacts:
             step("SECP2PSIP REDIRECT", {"contacts": len(outcome.contacts)})
         self._steps.receipt(dict(outcome.receipt) | {"status": outcome.status, "reason": outcome.reason})
         return InviteVerdict(
             status=outcome.status,
             contacts=outcome.contacts,
+            fingerprint=outcome.fingerprint,
             reason="" if outcome.contacts else _phrase(outcome.reason),
             retry_after=outcome.retry_after_s,
             warning=_warning(call.callee, outcome.receipt.get("refusal")),

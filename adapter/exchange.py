@@ -87,6 +87,7 @@ class Exchange:
         """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device."""
         self._membership, self._users = membership, users
         self._sip_address, self._steps = sip_address, steps
+        self._contacts = contacts
         self._max_calls = limits.calls
         self._clock = Clock()
         self._attempts: set[_Attempt] = set()
@@ -102,8 +103,11 @@ class Exchange:
             per_node_s=limits.calls_per_node,
         )
 
-    async def invite(self, caller: str, callee: str, *, step: Step) -> Outcome:
-        """Find `callee`, ask his adapter where his phone is, and return how that ended; cancel the task to give up."""
+    async def invite(self, caller: str, callee: str, *, step: Step, phone: tuple[str, int] | None = None) -> Outcome:
+        """Find `callee`, ask his adapter where his phone is, and return how that ended; cancel the task to give up.
+
+        `phone` is where the caller's phone sent its INVITE from.
+        """
         if len(self._attempts) >= self._max_calls:
             return Outcome(status=503, reason="this adapter has too many calls under way", retry_after_s=5)
         machine = Inviting(
@@ -112,6 +116,7 @@ class Exchange:
             callee=callee,
             random_bytes=secrets.token_bytes,
             now=self._clock(),
+            fingerprint=self._fingerprint_of(caller, phone),
             own=(self._sip_address(), self._membership.ring.me.address),
         )
         attempt = _Attempt(machine, self._membership, self._clock, step)
@@ -120,6 +125,10 @@ class Exchange:
             return await attempt.run()
         finally:
             self._attempts.discard(attempt)
+
+    def _fingerprint_of(self, user: str, phone: tuple[str, int] | None) -> bytes:
+        """Return the certificate that a user's registered phone announced, or nothing where it cannot encrypt."""
+        return next((binding.fingerprint for binding in self._contacts(user) if binding.source == phone), b"")
 
     def line_received(self, source: Peer, line: bytes) -> None:
         """Take one SECP2PSIP line from the ring."""
@@ -268,6 +277,7 @@ def _announcement(event: Announced, found: Found | None) -> dict[str, Any]:
         "callee": event.callee,
         "token_digest": token_digest(event.token),
         "expires_at": round(event.expires_at, 1),
+        "fingerprint": event.fingerprint.hex(),
     }
     return detail | ({} if found is None else proof_of(found))
 

@@ -47,8 +47,20 @@ class Binding(Protocol):
         """1 to 65,535."""
 
     @property
+    def source(self) -> tuple[str, int]:
+        """IP literal and port that it registered from."""
+
+    @property
     def transport(self) -> str:
         """`udp`, `tcp` or `tls`."""
+
+    @property
+    def tls_port(self) -> int:
+        """Where it takes SIP over TLS, 0 for nowhere."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the certificate that it shows there, 32 bytes, or empty."""
 
     @property
     def is_one_way(self) -> bool:
@@ -107,12 +119,13 @@ class Answering:
         except RemoteError as error:
             self._refuse(arrival, Refusal("unverified", str(error)), now)
             return
-        contacts = self._usable_contacts(user.party.aor)
+        secure = self._secure_contact(user.party.aor) if invite.fingerprint else None
+        contacts = [secure[0]] if secure else self._usable_contacts(user.party.aor)
         if not contacts:
             is_one_way = any(binding.is_one_way for binding in self._contacts(user.party.aor))
             self._refuse(arrival, Refusal("unavailable", ONE_WAY if is_one_way else "no phone is registered"), now)
             return
-        self._redirect(arrival, invite, found, contacts, now)
+        self._redirect(arrival, invite, found, contacts, now, fingerprint=secure[1] if secure else b"")
 
     def lookup_failed(self, ticket: bytes, failure: Failure, now: float) -> None:
         """Take the news that the caller's key could not be had."""
@@ -141,7 +154,14 @@ class Answering:
     # ---- the answers
 
     def _redirect(
-        self, arrival: Arrival, invite: Invite, caller: Found, contacts: Sequence[Contact], now: float
+        self,
+        arrival: Arrival,
+        invite: Invite,
+        caller: Found,
+        contacts: Sequence[Contact],
+        now: float,
+        *,
+        fingerprint: bytes,
     ) -> None:
         token = self._random_bytes(TOKEN_BYTES)
         user, message = arrival.opened
@@ -153,7 +173,7 @@ class Answering:
             expires_at=int(now) + REDIRECT_LIFETIME_S,
             contacts=tuple(str(contact) for contact in contacts),
             token=token,
-            fingerprint=user.fingerprint,
+            fingerprint=fingerprint,
         )
         self.counters["redirected"] += 1
         # announced first: the caller's phone may be quicker than the rest of this turn
@@ -162,12 +182,26 @@ class Answering:
                 caller=invite.issuer.aor,
                 callee=user.party.aor,
                 token=token,
-                fingerprint=invite.fingerprint,
+                fingerprint=invite.fingerprint if fingerprint else b"",
                 expires_at=now + REDIRECT_LIFETIME_S,
             )
         )
         line = seal_redirect(redirect, user.private, caller.bundle).line
         self._events.append(SendLine(peer=arrival.source, line=line))
+
+    def _secure_contact(self, aor: str) -> tuple[Contact, bytes] | None:
+        """Return where the best phone that can encrypt takes it, and its certificate's fingerprint.
+
+        A caller who can encrypt too is sent to that phone alone, whatever others are registered: no call falls back to
+        plain SIP unless none of the callee's phones can do better.
+        """
+        for binding in self._contacts(aor):
+            if binding.fingerprint and not binding.is_one_way:
+                try:
+                    return Contact(host=binding.host, port=binding.tls_port, transport="tls"), binding.fingerprint
+                except LocalError:
+                    self.counters["unusable contact"] += 1
+        return None
 
     def _usable_contacts(self, aor: str) -> list[Contact]:
         usable: dict[Contact, None] = {}

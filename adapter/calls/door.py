@@ -40,8 +40,6 @@ class LocalUser:
     """Both private keys; opens INVITEs and signs REDIRECTs."""
     party: Party
     """How callers know the user: AOR, generation, thumbprint."""
-    fingerprint: bytes = b""
-    """SHA-256 of the phone's TLS certificate, 32 bytes or empty."""
 
 
 class Reply(Enum):

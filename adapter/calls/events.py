@@ -96,7 +96,7 @@ class Announced:
     token: bytes
     """16 bytes; the URI parameter of the coming INVITE carries them."""
     fingerprint: bytes
-    """SHA-256 of the caller's TLS certificate, or empty."""
+    """SHA-256 of the certificate that the caller's phone must show over TLS; empty: the call comes in the clear."""
     expires_at: float
     """When the announcement ends, in seconds since the epoch."""
 

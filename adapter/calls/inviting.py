@@ -45,6 +45,7 @@ class Inviting:
         self.counters: Counter[str] = Counter()
         """Lines that did not count, by reason; inputs out of place under "out of place"."""
         self._caller, self._party, self._callee = caller, party, callee
+        self._can_encrypt = bool(fingerprint)
         self._random_bytes, self._own = random_bytes, own
         self._began = now
         self._search_at: float | None = None
@@ -229,6 +230,11 @@ class Inviting:
         }
         self.counters.update(f"contact: {flaw}" for flaw in flaws.values() if flaw)
         usable = [contact for contact, flaw in flaws.items() if not flaw]
+        fingerprint = redirect.fingerprint if self._can_encrypt else b""
+        if fingerprint:
+            # a certificate is that of one phone, and stands behind TLS alone
+            usable = [contact for contact in usable if contact.transport == "tls"][:1]
+        self._receipt["encrypted"] = bool(fingerprint)
         if not usable:
             self._end(outcomes.NOWHERE, now)
             return
@@ -237,7 +243,7 @@ class Inviting:
             now,
             contacts=tuple(uri_of(contact, self._callee, redirect.token) for contact in usable),
             token=redirect.token,
-            fingerprint=redirect.fingerprint,
+            fingerprint=fingerprint,
         )
 
     def _give_up(self, now: float, _nothing: None) -> None:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from adapter.calls.contacts import FINGERPRINT_PARAMETER, TLS_PORT_PARAMETER
 from adapter.sip.grammar import address_of, split_outside, without_parameters
 from adapter.sip.refusal import Refusal
 from adapter.sip.uri import SipUri, parse_name_addr
@@ -31,6 +32,8 @@ GONE: Final = -1
 
 _Q: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _SECONDS: Final = re.compile(r"[0-9]+")
+_PORT: Final = re.compile(r"[1-9][0-9]{3,4}")
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,10 @@ class Contact:
     q: float
     expires_s: int
     """What the phone asks for, cut to what is granted; 0 removes the binding."""
+    tls_port: int = 0
+    """Where the phone takes SIP over TLS; 0 when it does not say, or says no certificate."""
+    fingerprint: bytes = b""
+    """SHA-256 of its certificate, 32 bytes, or empty: both or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,16 @@ class Binding:
     cseq: int
     number: int
     """Counts up with every refresh of any binding, so that the youngest is known."""
+
+    @property
+    def tls_port(self) -> int:
+        """Where the phone takes SIP over TLS, 0 for nowhere."""
+        return self.contact.tls_port
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the phone's certificate, 32 bytes, or empty."""
+        return self.contact.fingerprint
 
     @property
     def is_one_way(self) -> bool:
@@ -164,13 +181,24 @@ def _read_contact(text: str, default_s: int) -> Contact:
     expires_s = requested_expiry(value.parameters.get("expires") or "", default_s)
     if 0 < expires_s < MIN_EXPIRES_S:
         raise Refusal(423, headers=(("Min-Expires", str(MIN_EXPIRES_S)),))
+    tls_port, fingerprint = _tls_of(value.parameters)
     return Contact(
         echo=without_parameters(text, frozenset({"expires"})),
         uri=value.uri,
         text=value.text,
         q=float(q),
         expires_s=min(expires_s, MAX_EXPIRES_S),
+        tls_port=tls_port,
+        fingerprint=fingerprint,
     )
+
+
+def _tls_of(parameters: dict[str, str | None]) -> tuple[int, bytes]:
+    """Read where a phone takes SIP over TLS and the certificate that it shows there; what is malformed is not there."""
+    port, fingerprint = (parameters.get(name) or "" for name in (TLS_PORT_PARAMETER, FINGERPRINT_PARAMETER))
+    if not _PORT.fullmatch(port) or not _FINGERPRINT.fullmatch(fingerprint) or int(port) > 65_535:  # noqa: PLR2004
+        return 0, b""
+    return int(port), bytes.fromhex(fingerprint)
 
 
 def _is_local(host: str) -> bool:

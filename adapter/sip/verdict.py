@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from adapter.calls.contacts import FINGERPRINT_PARAMETER
 from adapter.sip.refusal import Headers, explain, reason_of
 from adapter.sip.uri import parse_uri
 from overlay.errors import LocalError, RemoteError
+from overlay.wire.messages import FINGERPRINT_BYTES
 
 MAX_REDIRECT_CONTACTS: Final = 2
 """As many as a REDIRECT of the overlay carries."""
@@ -46,6 +48,8 @@ class InviteVerdict:
     """302, or 400 to 699."""
     contacts: tuple[str, ...] = ()
     """SIP URIs to call instead, best first, one or two; only with 302."""
+    fingerprint: bytes = b""
+    """SHA-256 of the certificate that the phone at the only contact shows, 32 bytes; empty: it speaks plain SIP."""
     reason: str = ""
     """Reason phrase, which phones show; the usual one when empty."""
     retry_after: int | None = None
@@ -61,6 +65,8 @@ class InviteVerdict:
             <= (MAX_REDIRECT_CONTACTS if self.status == MOVED else 0)
         ):
             raise LocalError("one or two contacts come with 302 and only with it")
+        if self.fingerprint and (len(self.contacts) != 1 or len(self.fingerprint) != FINGERPRINT_BYTES):
+            raise LocalError("a certificate of 32 bytes is that of one contact")
         try:
             for contact in self.contacts:
                 parse_uri(contact)
@@ -119,9 +125,12 @@ ServerEvent = RegisterAsked | InviteAsked | Cancelled | Acknowledged
 def headers_of(verdict: Verdict) -> Headers:
     """Spell the headers of a verdict; several contacts are ranked by q in the order given."""
     extra = explain(warning=verdict.warning, retry_after=verdict.retry_after)
-    contacts = verdict.contacts if isinstance(verdict, InviteVerdict) else ()
+    if not isinstance(verdict, InviteVerdict):
+        return extra
+    contacts = verdict.contacts
     if len(contacts) == 1:
-        return ("Contact", f"<{contacts[0]}>"), *extra
+        named = f";{FINGERPRINT_PARAMETER}={verdict.fingerprint.hex()}" if verdict.fingerprint else ""
+        return ("Contact", f"<{contacts[0]}>{named}"), *extra
     ranked = ((f"<{uri}>;q={_FIRST_Q - place * _Q_STEP}") for place, uri in enumerate(contacts))
     return *(("Contact", value) for value in ranked), *extra
 

@@ -26,6 +26,9 @@ class Phone:
     port: int = 5062
     transport: str = "udp"
     is_one_way: bool = False
+    source: tuple[str, int] = ("127.0.0.1", 5062)
+    tls_port: int = 0
+    fingerprint: bytes = b""
 
 
 def party_of(aor: str) -> Party:
@@ -95,11 +98,8 @@ def answering(
     phones: tuple[Phone, ...] = (Phone(),),
     started_at: float = NOW - 100,
     accepts=lambda caller, callee: True,
-    fingerprint: bytes = b"",
 ) -> Answering:
-    users = {
-        aor: LocalUser(private=KEYS[aor], party=party_of(aor), fingerprint=fingerprint) for aor in aors or ("bob",)
-    }
+    users = {aor: LocalUser(private=KEYS[aor], party=party_of(aor)) for aor in aors or ("bob",)}
     return Answering(
         users=users,
         contacts=lambda aor: phones,

@@ -2,6 +2,8 @@
 
 import base64
 
+import pytest
+
 from adapter.calls.events import Announced, Done, LookUp, Refused, SendLine
 from adapter.calls.inviting_table import State
 from tests.support.people import EVE
@@ -65,11 +67,30 @@ def test_a_call_ends_in_a_302_with_the_phone_and_a_token():
     assert (announced.caller, announced.callee) == ("alice", "bob")
 
 
-def test_both_sides_learn_the_other_certificate():
-    heard = exchange(inviting(fingerprint=b"\x0a" * 32), answering(fingerprint=b"\x0b" * 32))
+SECURE_PHONE = Phone(port=5064, tls_port=5065, fingerprint=b"\x0b" * 32)
+
+
+def test_both_sides_learn_the_other_certificate_and_the_call_goes_to_tls_alone():
+    heard = exchange(inviting(fingerprint=b"\x0a" * 32), answering(phones=(Phone(), SECURE_PHONE)))
     (announced,) = [event for event in heard if isinstance(event, Announced)]
+    outcome = outcome_of(heard)
     assert announced.fingerprint == b"\x0a" * 32
-    assert outcome_of(heard).fingerprint == b"\x0b" * 32
+    assert outcome.fingerprint == b"\x0b" * 32
+    (contact,) = outcome.contacts
+    assert contact.startswith("sip:bob@127.0.0.1:5065;transport=tls;p2p=")
+    assert outcome.receipt["encrypted"] is True
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "phones"), [(b"", (SECURE_PHONE,)), (b"\x0a" * 32, (Phone(),)), (b"", (Phone(),))]
+)
+def test_where_one_phone_cannot_encrypt_the_call_is_plain_and_said_to_be(fingerprint, phones):
+    heard = exchange(inviting(fingerprint=fingerprint), answering(phones=phones))
+    (announced,) = [event for event in heard if isinstance(event, Announced)]
+    outcome = outcome_of(heard)
+    assert (announced.fingerprint, outcome.fingerprint) == (b"", b"")
+    assert "transport" not in outcome.contacts[0]
+    assert outcome.receipt["encrypted"] is False
 
 
 def test_no_registered_phone_is_480():
@@ -120,9 +141,14 @@ def test_lines_with_everything_in_them_fit_the_datagram():
         inviting(fingerprint=b"\x0a" * 32),
         answering(
             started_at=NOW,
-            fingerprint=b"\x0b" * 32,
             phones=(
-                Phone(host="2001:db8:1111:2222:3333:4444:5555:6666", port=65535, transport="tls"),
+                Phone(
+                    host="2001:db8:1111:2222:3333:4444:5555:6666",
+                    port=65535,
+                    transport="tls",
+                    tls_port=65535,
+                    fingerprint=b"\x0b" * 32,
+                ),
                 Phone(port=65534),
             ),
         ),
