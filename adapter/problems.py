@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     UNVERIFIED = 5
     DECLINED = 6
+    NOT_ENCRYPTED = 7
     INTERRUPTED = 130
 
 
@@ -34,6 +35,7 @@ EXIT_MEANINGS: Final = {
     ExitCode.UNREACHABLE: "the user, the ring or the bootstrap server cannot be reached",
     ExitCode.UNVERIFIED: "the other side could not prove who it is",
     ExitCode.DECLINED: "declined or busy",
+    ExitCode.NOT_ENCRYPTED: "the other phone cannot encrypt, and --require-encryption was given",
     ExitCode.INTERRUPTED: "ended by Ctrl-C",
 }
 """One line each, in the order of the codes."""

@@ -175,7 +175,20 @@ def _established(event: Event) -> Text:
     text.append(
         f"  sound goes straight to {event['media_remote']}" if event.get("media_remote") else "  no sound agreed"
     )
-    return text.append("\n").append(trust(event)).append("; the call itself is plain SIP and RTP", style=_QUIET)
+    text.append("\n").append(trust(event))
+    if not event.get("encrypted"):
+        return text.append("\nnot encrypted: the call itself is plain SIP and RTP", style=_DOUBT)
+    whose = (
+        "each phone's certificate is the one that its user signed for"
+        if event.get("verified")
+        else "with whom, nothing proves"
+    )
+    return text.append("\nencrypted", style=_GOOD).append(f": SIP over TLS, sound over SRTP; {whose}", style=_QUIET)
+
+
+def _turned_away(event: Event) -> Text:
+    text = Text(f"turned away a call that says it is from {event.get('peer')}", style=_DOUBT)
+    return text.append(f": {event.get('why')}\nhint: --allow-unannounced takes such calls", style=_QUIET)
 
 
 def _audio_lost(event: Event) -> Text:
@@ -238,6 +251,7 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "ringing": lambda _: Text("ringing"),
     "redirected": _redirected,
     "incoming": _incoming,
+    "turned-away": _turned_away,
     "established": _established,
     "audio-lost": _audio_lost,
     "ended": _ended,

@@ -13,6 +13,8 @@ from adapter.softphone.phone import PhoneError, Softphone
 
 DECLINE: Final = 603
 """Decline [RFC 3261 §21.6.2]: the user was asked and does not want to."""
+NOT_ANNOUNCED: Final = 403
+"""Forbidden [RFC 3261 §21.4.4]: the call was not announced by the caller's adapter."""
 _ANSWER_KEYS: Final = frozenset("a\r\n")
 _END_KEYS: Final = frozenset("dhq")
 
@@ -28,12 +30,17 @@ class Answerer:
         *,
         user: str,
         auto_answer: bool,
+        is_strict: bool,
         duration_s: float | None,
         calls: int | None,
     ) -> None:
+        """`is_strict`: only calls that the caller's adapter announced to ours are taken."""
         self._phone, self._screen, self._keyboard = phone, screen, keyboard
         self._user, self._auto_answer, self._duration_s, self._calls = user, auto_answer, duration_s, calls
-        self._caller = self._request_uri = ""
+        self._is_strict = is_strict
+        self._caller = ""
+        self._proof: dict[str, object] = {}
+        self._is_refused = False
         self._deadline: float | None = None
         self.idle = asyncio.Event()
         """Set as long as nobody rings or talks."""
@@ -57,8 +64,10 @@ class Answerer:
             ended = 0
             while self._calls is None or ended < self._calls:
                 event = await self._next()
+                was_refused = self._is_refused
                 await self._take(event)
-                ended += isinstance(event, events.Ended) or (isinstance(event, events.ChildDied) and event.in_call)
+                is_over = isinstance(event, events.Ended) or (isinstance(event, events.ChildDied) and event.in_call)
+                ended += is_over and not was_refused
         finally:
             keys.cancel()
             await asyncio.gather(keys, return_exceptions=True)
@@ -79,24 +88,48 @@ class Answerer:
             case events.Registered(status=200):
                 return  # a refresh, or the one that was told already
             case events.Incoming():
-                self.idle.clear()
-                self._caller, self._request_uri = caller_of(event), event.request_uri
-                told |= {"peer": self._caller} | self._proof()
+                await self._judge(event)
+                told |= {"peer": self._caller} | self._proof
+                if self._is_refused:
+                    await self._refuse(told)
+                    return
             case events.Established():
                 if self._duration_s is not None:
                     self._deadline = asyncio.get_running_loop().time() + self._duration_s
-                told |= {"peer": self._caller} | self._proof()
+                told |= {"peer": self._caller} | self._proof
             case events.Ended():
+                told |= {"peer": "" if self._is_refused else self._caller}
                 self._over()
-                told |= {"peer": self._caller}
         self._screen.show(told)
         self._after(event)
+        if isinstance(event, events.Incoming) and self._auto_answer:
+            with contextlib.suppress(PhoneError):  # the caller gave up a moment ago: Ended tells so
+                await self._phone.answer()
         if isinstance(event, events.ChildDied):
             self._over()
             await self._revive()
 
+    async def _judge(self, event: events.Incoming) -> None:
+        """Find out what is proved of a call that comes in, and whether it may ring."""
+        self._caller = caller_of(event)
+        self._proof = {"verified": False, "announced": False}
+        flaw = "the adapter is away, so that nobody can announce calls"
+        if self.watch is not None:
+            self._proof, flaw = await self.watch.claim(event, self._caller)
+        self._is_refused = self._is_strict and bool(flaw)
+        if self._is_refused:
+            self._proof["why"] = flaw
+        else:
+            self.idle.clear()
+
+    async def _refuse(self, told: dict[str, object]) -> None:
+        self._screen.show(told | {"event": "turned-away"})
+        with contextlib.suppress(PhoneError):  # it went away by itself
+            await self._phone.answer(NOT_ANNOUNCED)
+
     def _over(self) -> None:
         self._deadline = None
+        self._is_refused = False
         self.idle.set()
 
     async def _revive(self) -> None:
@@ -121,11 +154,6 @@ class Answerer:
 
     def _rest(self) -> None:
         self._screen.wait(f"{self._user} can be called, Ctrl-C ends")
-
-    def _proof(self) -> dict[str, object]:
-        if self.watch is None:
-            return {"verified": False, "announced": False}
-        return self.watch.announcement(self._caller, self._request_uri)
 
     async def _obey_keys(self) -> None:
         while True:

@@ -36,12 +36,27 @@ _HINTS: Final = {
     603: "{callee} does not take the call",
 }
 
+_REFUSED_HERE: Final = {
+    "not encrypted": (
+        ExitCode.NOT_ENCRYPTED,
+        "not_encrypted",
+        "call without --require-encryption, or have the other side use secp2psip listen",
+    ),
+    "not verified": (
+        ExitCode.UNVERIFIED,
+        "not_verified",
+        "somebody may be in the way between the two phones; no INVITE went there",
+    ),
+}
+"""Calls that our own phone did not place after all: exit code, code for programs, hint."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     parser.add_argument("name", help="whom to call: a name as it is known on the ring")
     options.add_user(parser, who="who calls (default: the only user known here, else your login name)")
     options.add_sound(parser)
+    options.add_encryption(parser)
     parser.add_argument(
         "--timeout", type=options.seconds, default=DEFAULT_TIMEOUT_S, metavar="S", help="let it ring S seconds (60)"
     )
@@ -80,13 +95,21 @@ class _Calling:
         self._record: Path | None = args.record
         self._duration_s: float | None = args.duration
         self._timeout_s: float = args.timeout
+        self._plain: bool = args.plain
+        self._require_encryption: bool = args.require_encryption
         self._established = self._interrupted = self._timed_out = self._ending = False
         self._deadline: float | None = None
 
     async def run(self) -> ExitCode:
         sip = format_address(self._link.sip)
         await self._phone.start(
-            host=self._link.sip[0], user=self._caller, registrar=sip, play=self._play, record=self._record
+            host=self._link.sip[0],
+            user=self._caller,
+            registrar=sip,
+            play=self._play,
+            record=self._record,
+            encrypt=not self._plain,
+            require_encryption=self._require_encryption,
         )
         async with AdapterWatch(self._link, self._screen, on_gone=self._adapter_gone) as watch:
             await register(self._phone, self._link, self._caller, watch, self._screen)
@@ -164,13 +187,19 @@ class _Calling:
         if self._timed_out:
             text = f"{self._callee} did not answer within {self._timeout_s:g} s"
             return self._fail(ExitCode.UNREACHABLE, "no_answer", text, "let it ring longer with --timeout S")
-        code = ExitCode.FAILED if event.cause == "redirect refused" else exit_code_of_status(event.status)
+        return self._never_placed(event)
+
+    def _never_placed(self, event: events.Ended) -> ExitCode:
+        """Say why nobody answered: our own phone's reason, or the status that the other side gave."""
+        if event.cause in _REFUSED_HERE:
+            exit_code, code, hint = _REFUSED_HERE[event.cause]
+            return self._fail(exit_code, code, f"{self._callee} was not called: {event.reason}", hint)
+        exit_code = ExitCode.FAILED if event.cause == "redirect refused" else exit_code_of_status(event.status)
         # PJSIP puts the status in front of its own reasons
         reason = event.reason.removeprefix(str(event.status)).strip()
         text = f"{self._callee} could not be called: {event.status} {reason}"
-        return self._fail(
-            code, f"status_{event.status}", text, _HINTS.get(event.status, "").format(callee=self._callee)
-        )
+        hint = _HINTS.get(event.status, "").format(callee=self._callee)
+        return self._fail(exit_code, f"status_{event.status}", text, hint)
 
     def _fail(self, exit_code: ExitCode, code: str, text: str, hint: str) -> ExitCode:
         self._screen.show_trouble(Trouble(code=code, error=text, hint=hint))

@@ -25,6 +25,8 @@ from overlay.errors import Secp2psipError
 
 SIP_OK: Final = 302
 """The adapter's good answer to an INVITE: 302 Moved Temporarily."""
+ANNOUNCED_WAIT_S: Final = 0.3
+"""How long a call that bears a token waits for the adapter's word on it, which went off earlier and by another way."""
 RECEIPT_WAIT_S: Final = 1.0
 """How long the words about a call that stands already wait for the adapter's receipt."""
 MAX_ANSWERS: Final = 64
@@ -44,6 +46,7 @@ class AdapterWatch:
         self._receipt: asyncio.Future[Event] | None = None
         self._callee = ""
         self._announced: dict[str, Event] = {}
+        self._news = asyncio.Event()
         self._last_hint = ""
 
     async def __aenter__(self) -> Self:
@@ -75,14 +78,22 @@ class AdapterWatch:
                 receipt = await asyncio.wait_for(asyncio.shield(self._receipt), RECEIPT_WAIT_S)
         return {"verified": receipt.get("status") == SIP_OK} | _proof_in(receipt)
 
-    def announcement(self, caller: str, request_uri: str) -> Event:
-        """Return what the adapter proved of a caller before the call came.
+    async def claim(self, call: events.Incoming, caller: str) -> tuple[Event, str]:
+        """Return what the adapter proved of a caller before the call came, and what is wrong with the call, or nothing.
 
-        `verified` only when the INVITE carries the token that the caller was given: nobody else can use the moment.
+        `verified` only when the INVITE carries the token that the caller was given, in the way that was announced: with
+        the certificate that was named, where one was. A token is good once.
         """
-        answer = self._announced.get(digest_in(request_uri), {})
-        announced = answer.get("caller") == caller and float(answer.get("expires_at", 0.0)) > time.time()
-        return {"verified": announced, "announced": announced} | (_proof_in(answer) if announced else {})
+        digest = digest_in(call.request_uri)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANNOUNCED_WAIT_S if digest else 0):
+                while digest not in self._announced:
+                    self._news.clear()
+                    await self._news.wait()
+        answer = self._announced.pop(digest, None)
+        flaw = flaw_in_call(call, caller, answer, now=time.time())
+        proof: Event = {"verified": not flaw, "announced": not flaw}
+        return proof | ({} if flaw or answer is None else _proof_in(answer)), flaw
 
     async def _follow(self) -> None:
         async for event in self._link.events():
@@ -109,6 +120,7 @@ class AdapterWatch:
                 if len(self._announced) >= MAX_ANSWERS:
                     self._announced.pop(next(iter(self._announced)))
                 self._announced[str(digest)] = detail
+                self._news.set()
 
 
 async def register(
@@ -147,6 +159,22 @@ def phone_event(event: events.Event) -> Event:
 def caller_of(event: events.Incoming) -> str:
     """Return the name that an incoming call claims to be from; nothing proves it yet."""
     return name_in(event.remote_uri)
+
+
+def flaw_in_call(call: events.Incoming, caller: str, answer: Event | None, *, now: float) -> str:
+    """Say what keeps a call from being the one that was announced, or nothing."""
+    if answer is None:
+        return "no adapter announced this call"
+    if answer.get("caller") != caller:
+        return f"the call was announced for {answer.get('caller')}"
+    if float(answer.get("expires_at", 0.0)) <= now:
+        return "the call was announced too long ago"
+    named = str(answer.get("fingerprint") or "")
+    if named and not call.fingerprint:
+        return "the call was to come encrypted, and comes in the clear"
+    if named and call.fingerprint != named:
+        return f"the phone shows another certificate than {caller}'s adapter named"
+    return ""
 
 
 def _proof_in(source: Event) -> Event:

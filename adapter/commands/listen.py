@@ -33,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     options.add_user(parser, who="whose calls to take (default: the only user known here, else your login name)")
     parser.add_argument("--auto-answer", action="store_true", help="answer every call at once")
+    parser.add_argument(
+        "--allow-unannounced",
+        action="store_true",
+        help="take calls too that no adapter announced: nothing proves who they are from",
+    )
     options.add_sound(parser)
+    options.add_encryption(parser)
     parser.add_argument("--calls", type=options.count, metavar="N", help="end after N calls")
     options.add_network(parser)
     options.add_common(parser)
@@ -63,6 +69,9 @@ class _Listening:
         self._screen = screen
         self._user = user
         self._auto_answer: bool = args.auto_answer
+        self._is_strict: bool = not args.allow_unannounced
+        self._plain: bool = args.plain
+        self._require_encryption: bool = args.require_encryption
         self._calls: int | None = args.calls
         self._duration_s: float | None = args.duration
         self._play: Path | None = args.play
@@ -79,6 +88,7 @@ class _Listening:
                 keyboard,
                 user=self._user,
                 auto_answer=self._auto_answer,
+                is_strict=self._is_strict,
                 duration_s=self._duration_s,
                 calls=self._calls,
             )
@@ -105,7 +115,8 @@ class _Listening:
             registrar=format_address(self._link.sip),
             play=self._play,
             record=self._record,
-            auto_answer=self._auto_answer,
+            encrypt=not self._plain,
+            require_encryption=self._require_encryption,
         )
 
     async def _stay_registered(self, answerer: Answerer) -> None:

@@ -72,6 +72,17 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-v", "--trace", action="store_true", help="show the details of every protocol step")
 
 
+def add_encryption(parser: argparse.ArgumentParser) -> None:
+    """Add what may travel in the clear."""
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--require-encryption",
+        action="store_true",
+        help="no call that is not encrypted (default: none between built-in softphones; others may speak plainly)",
+    )
+    choice.add_argument("--plain", action="store_true", help="encrypt nothing, with nobody: for looking at the wire")
+
+
 def add_sound(parser: argparse.ArgumentParser) -> None:
     """Add the files that stand for microphone and speaker."""
     parser.add_argument("--play", type=Path, metavar="FILE.wav", help="what the other side hears, again and again")

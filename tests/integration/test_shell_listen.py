@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from adapter.softphone.events import Ended, Established
+from adapter.softphone.phone import Softphone
 from tests.support.cast import HOST, Cast, is_event
 from tests.support.programs import Program, command
 from tests.support.scene import scene
@@ -160,3 +163,56 @@ async def test_an_adapter_leaves_at_ctrl_c_with_exit_code_0(ring: Cast):
     adapter.process.send_signal(signal.SIGINT)
     assert await adapter.wait(10) == 0
     assert adapter.events[-1]["event"] == "stopped"
+
+
+async def test_two_built_in_phones_encrypt_and_say_so(ring: Cast):
+    bob = await listen(ring, "--auto-answer", "--require-encryption", "--json")
+    alice = await call_bob(ring, duration_s=1)
+    there = await bob.expect(is_event("established"), within_s=5, what="established")
+    assert await alice.wait(20) == 0
+    here = next(event for event in alice.events if event["event"] == "established")
+    receipt = next(event for event in alice.events if event["event"] == "receipt")
+    assert (here["encrypted"], here["verified"]) == (True, True)
+    assert (there["encrypted"], there["verified"]) == (True, True)
+    assert receipt["encrypted"] is True
+
+
+async def test_a_call_that_nobody_announced_is_turned_away(ring: Cast):
+    bob = await listen(ring, "--auto-answer", "--json")
+    at = next(event for event in bob.events if event["event"] == "listening")["phone"]
+    async with Softphone() as eve:
+        await eve.start(host=HOST, user="alice")  # a name is quickly said
+        await eve.call(f"sip:bob@{at};p2p=Zm9vYmFyYmF6cXV1eHF1dQ")
+        turned_away = await bob.expect(is_event("turned-away"), within_s=5, what="turned-away")
+        assert (turned_away["peer"], turned_away["why"]) == ("alice", "no adapter announced this call")
+        async with asyncio.timeout(10):
+            while not isinstance(event := await eve.events.get(), Ended):
+                assert not isinstance(event, Established)
+        assert event.status == 403
+    alice = await call_bob(ring, duration_s=1)  # who was announced is taken after as before
+    assert await alice.wait(20) == 0
+
+
+async def test_a_token_is_good_once(ring: Cast):
+    bob = await listen(ring, "--auto-answer", "--json")
+    alice = await call_bob(ring, duration_s=1)
+    assert await alice.wait(20) == 0
+    await bob.expect(is_event("ended"), within_s=5, what="ended")
+    taken = next(event for event in bob.events if event["event"] == "incoming")
+    token = taken["request_uri"].partition(";p2p=")[2].partition(";")[0]
+    at = next(event for event in bob.events if event["event"] == "listening")["phone"]
+    async with Softphone() as eve:
+        await eve.start(host=HOST, user="alice")
+        await eve.call(f"sip:bob@{at};p2p={token}")
+        await bob.expect(is_event("turned-away"), within_s=5, what="turned-away")
+
+
+async def test_where_encryption_is_required_a_plain_phone_is_not_called(ring: Cast):
+    await listen(ring, "--auto-answer", "--plain", "--json")
+    argv = [command("secp2psip"), "call", "bob", "--user", "alice", "--state", ring.state("alice"), "--json"]
+    alice = await Program.start("strict alice", [*argv, "--require-encryption"], folder=ring.folder)
+    ring.phones.append(alice)
+    assert await alice.wait(20) == 7
+    error = next(event for event in alice.events if event["event"] == "error")
+    assert error["code"] == "not_encrypted"
+    assert error["error"] == "bob was not called: the other phone cannot encrypt"

@@ -125,7 +125,23 @@ def test_a_call_says_who_how_and_what_is_proved(told):
     )
     assert text == (
         "talking with bob  G722  sound goes straight to 10.0.0.2:4000\n"
-        "verified: an attacker needs 3 of 8 nodes; the call itself is plain SIP and RTP\n"
+        "verified: an attacker needs 3 of 8 nodes\n"
+        "not encrypted: the call itself is plain SIP and RTP\n"
+    )
+
+
+def test_an_encrypted_call_says_whose_certificates_it_rests_on(told):
+    text = told.show(event="established", peer="bob", encrypted=True, verified=True)
+    assert "not encrypted" not in text
+    assert "encrypted: SIP over TLS, sound over SRTP; each phone's certificate is the one that its user signed" in text
+    assert "with whom, nothing proves" in told.show(event="established", peer="bob", encrypted=True, verified=False)
+
+
+def test_a_call_that_was_turned_away_says_why_and_how_to_take_such_calls(told):
+    text = told.show(event="turned-away", peer="eve", why="no adapter announced this call")
+    assert text == (
+        "turned away a call that says it is from eve: no adapter announced this call\n"
+        "hint: --allow-unannounced takes such calls\n"
     )
 
 
