@@ -83,13 +83,19 @@ class Exchange:
         sip_address: Callable[[], tuple[str, int]],
         steps: Steps,
         limits: Limits = DEFAULT_LIMITS,
+        clock: Callable[[], float] | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device."""
+        """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device.
+
+        `clock` is a `Clock` unless said otherwise; `random_bytes` must be fit for ids and cookies.
+        """
         self._membership, self._users = membership, users
         self._sip_address, self._steps = sip_address, steps
         self._contacts = contacts
         self._max_calls = limits.calls
-        self._clock = Clock()
+        self._clock = clock or Clock()
+        self._random_bytes = random_bytes
         self._attempts: set[_Attempt] = set()
         self._tasks = Tasks()
         self._timer: asyncio.TimerHandle | None = None
@@ -98,7 +104,7 @@ class Exchange:
         self._answering = Answering(
             users={aor: LocalUser(private=bundle, party=self._party(aor)) for aor, bundle in users.items()},
             contacts=contacts,
-            random_bytes=secrets.token_bytes,
+            random_bytes=random_bytes,
             now=self._clock(),
             per_node_s=limits.calls_per_node,
         )
@@ -114,7 +120,7 @@ class Exchange:
             caller=self._users[caller],
             party=self._party(caller),
             callee=callee,
-            random_bytes=secrets.token_bytes,
+            random_bytes=self._random_bytes,
             now=self._clock(),
             fingerprint=self._fingerprint_of(caller, phone),
             own=(self._sip_address(), self._membership.ring.me.address),
@@ -197,7 +203,7 @@ class Exchange:
 class _Attempt:
     """One call attempt under way."""
 
-    def __init__(self, machine: Inviting, membership: Membership, clock: Clock, step: Step) -> None:
+    def __init__(self, machine: Inviting, membership: Membership, clock: Callable[[], float], step: Step) -> None:
         self._machine, self._membership, self._clock, self._step = machine, membership, clock, step
         self._tasks = Tasks()
         self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -294,7 +300,7 @@ def _pieces_trace(step: Step) -> Trace:
 
 
 def _rearm(
-    timer: asyncio.TimerHandle | None, machine: Machine, clock: Clock, then: Callable[[], None]
+    timer: asyncio.TimerHandle | None, machine: Machine, clock: Callable[[], float], then: Callable[[], None]
 ) -> asyncio.TimerHandle | None:
     """Replace a machine's timer by one at its next deadline."""
     if timer is not None:

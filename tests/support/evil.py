@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from overlay.errors import RemoteError
 from overlay.ring.holding import Holding, Kept
 from overlay.ring.storage import RecordStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from overlay.ring.kademlia_ring import KademliaRing
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release
 
@@ -22,6 +24,8 @@ class LyingStore(RecordStore):
         super().__init__()
         self.lie: Callable[[str, Holding], Holding] | None = None
         """None tells the truth."""
+        self.lie_to_readers: Callable[[str, Holding], Holding] | None = None
+        """The same, told only through `lend_tongue`."""
         self.takes_nothing = False
         """Whether every piece is refused."""
         self.after_release: Callable[[], None] | None = None
@@ -64,3 +68,23 @@ def another_record(record: LookupRecord) -> Callable[[str, Holding], Holding]:
 def _one_more(piece: KeyPiece) -> KeyPiece:
     share = (int.from_bytes(piece.share, "big") + 1) % (2**521 - 1)
     return replace(piece, share=share.to_bytes(66, "big"))
+
+
+def silent(_aor: str, _truth: Holding) -> Holding:
+    """Leave every question about a name unanswered, as a node that drops it would; see `lend_tongue`."""
+    raise RemoteError("dropped")
+
+
+def lend_tongue(ring: KademliaRing, store: LyingStore) -> None:
+    """Let a node that is not open yet lie to those who fetch from it, and to nobody else: its own upkeep runs on."""
+    handlers = ring._server._options["handlers"]
+    honest = handlers["fetch"]
+
+    def on_fetch(*arguments: Any) -> list[Any]:
+        store.lie = store.lie_to_readers
+        try:
+            return honest(*arguments)
+        finally:
+            store.lie = None
+
+    handlers["fetch"] = on_fetch

@@ -1,0 +1,1 @@
+"""How the claims stand up to attackers, counted: `make attack`."""

@@ -1,0 +1,80 @@
+"""A few cells of `make attack` in each test run, and what is made of the rows."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from tests.attack import plan, plot, promises
+from tests.attack.lies import ATTACKS, LEAKED
+from tests.attack.rows import Cell, Tally, Verdict, wilson
+
+FEW = 12
+
+
+def cell(variant: str, attack: str, liars: int, *, k: int = 3, n: int = 7, calls: int = FEW) -> Cell:
+    return Cell(variant=variant, attack=attack, level="holder", liars=liars, of=n, k=k, n=n, calls=calls, seed=1)
+
+
+def row(**changes):
+    tally = Tally()
+    for _ in range(10):
+        tally.add(Verdict.OK, 100.0)
+    return tally.row(cell("secp2psip", "drop", 2)) | changes
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_fewer_than_k_liars_forge_nothing_and_stop_no_call(attack):
+    played = plan.play(cell("secp2psip", attack, 2))
+    assert (played["ok"], played["forged"]) == (FEW, 0), played
+
+
+@pytest.mark.parametrize("attack", sorted(set(ATTACKS) - LEAKED))
+def test_holders_without_a_key_of_the_server_forge_nothing_even_if_all_of_them_lie(attack):
+    assert plan.play(cell("secp2psip", attack, 7))["forged"] == 0
+
+
+def test_n_minus_k_droppers_stop_no_call():
+    assert plan.play(cell("secp2psip", "drop", 4))["ok"] == FEW
+
+
+def test_where_the_claim_ends_liars_with_the_leaked_key_do_harm():
+    assert plan.play(cell("secp2psip", "leaked, own dealing", 3))["ok"] == 0
+    assert plan.play(cell("secp2psip", "leaked, own dealing", 5))["forged"] == FEW
+
+
+def test_the_scheme_as_printed_takes_a_key_from_one_liar_and_works_without_liars():
+    assert plan.play(cell("paper", plan.NOBODY, 0))["ok"] == FEW
+    assert plan.play(cell("paper", "chosen key, colluding", 1, calls=100))["forged"] > 0
+
+
+def test_a_cell_plays_the_same_again():
+    one = cell("paper", "chosen key, colluding", 2, calls=40)
+    assert plan.play(one) == plan.play(one)
+
+
+def test_a_broken_promise_is_told_with_its_row():
+    good, bad = row(), row(forged=1, ok=9)
+    told = {judged.sentence: judged.broken for judged in promises.judge([good, bad])}
+    assert bad in told["secp2psip: fewer than k liars forge nothing, the dealing key leaked or not"]
+    assert bad in told["secp2psip: fewer than k liars stop no call"]
+    assert not any(promise.broken for promise in promises.judge([good]))
+
+
+def test_a_baseline_that_does_not_fail_is_told():
+    broken = [judged for judged in promises.judge([row(variant="paper", liars=1)]) if judged.broken]
+    assert [judged.sentence for judged in broken] == ["paper: one liar gets a key of its choice accepted"]
+
+
+def test_intervals_are_wilsons():
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(500, 500) == pytest.approx((0.99238, 1.0), abs=1e-4)
+    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+
+
+def test_the_picture_is_sound_and_has_a_panel_for_each_attack():
+    rows = [row(attack=attack, liars=liars) for attack in ("drop", "garbage") for liars in (1, 2)]
+    svg = ET.fromstring(plot.draw(rows))
+    texts = [element.text for element in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("drop") == texts.count("garbage") == 1
