@@ -5,6 +5,7 @@
     [phones]                            # this file must be readable by you alone then
     alice = "a password"
     bob = { sha256 = "64 digits", md5 = "32 digits" }     # of bob:secp2psip:password
+    carol = { password = "a password", digest = "md5" }   # an old phone, which SHA-256 beside MD5 stops
 
     [limits]
     transactions = 10000
@@ -17,12 +18,13 @@ from dataclasses import fields
 from typing import Any, Final
 
 from adapter.problems import UsageProblem
-from adapter.sip.digest import Algorithm, PhoneSecret
+from adapter.sip.digest import ALGORITHMS, Algorithm, PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, MOST, Limits
 from overlay.errors import LocalError, Secp2psipError
 from overlay.trust.identity import parse_aor
 
 MAX_PASSWORD_CHARS: Final = 256
+_DIGEST_HINT: Final = 'alice = { password = "...", digest = "md5" }, or digest = "sha256"; without it both are offered'
 _HINT: Final = 'alice = "password", or alice = { sha256 = "..." } with the hash of alice:secp2psip:password'
 _ALGORITHMS: Final[Mapping[str, Algorithm]] = {"sha256": "SHA-256", "md5": "MD5"}
 
@@ -64,10 +66,23 @@ def _secret(user: str, value: Any) -> PhoneSecret:
         return PhoneSecret.from_password(user, value)
     if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
         raise UsageProblem(f"the password of {user} in [phones] is a text", hint=_HINT)
+    if "password" in value:
+        return _narrowed(user, value)
     unknown = sorted(value.keys() - _ALGORITHMS.keys())
     if unknown:
-        raise UsageProblem(f"{user} in [phones] has an unknown key {unknown[0]!r}", hint="there are: sha256, md5")
+        known = "sha256, md5, or password with digest"
+        raise UsageProblem(f"{user} in [phones] has an unknown key {unknown[0]!r}", hint=f"there are: {known}")
     try:
         return PhoneSecret(ha1={_ALGORITHMS[name]: text.lower() for name, text in value.items()})
     except LocalError as error:
         raise UsageProblem(f"{user} in [phones]: {error}", hint=_HINT) from None
+
+
+def _narrowed(user: str, table: Mapping[str, str]) -> PhoneSecret:
+    """Read a password with the one algorithm that is offered for it."""
+    password, name = table["password"], table.get("digest", "")
+    if not 0 < len(password) <= MAX_PASSWORD_CHARS:
+        raise UsageProblem(f"the password of {user} in [phones] is a text", hint=_HINT)
+    if table.keys() - {"password", "digest"} or (name and name not in _ALGORITHMS):
+        raise UsageProblem(f"{user} in [phones] has a password and perhaps a digest beside it", hint=_DIGEST_HINT)
+    return PhoneSecret.from_password(user, password, algorithms=[_ALGORITHMS[name]] if name else ALGORITHMS)

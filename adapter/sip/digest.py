@@ -2,7 +2,9 @@
 
 A phone on this host is known by its address, which the kernel vouches for. One on another host proves that it knows its
 user's password, for every REGISTER and INVITE. SHA-256 is offered first, MD5 for phones that know nothing else; qop is
-always auth, so that every request is counted and none can be played again [RFC 7616] [RFC 8760] [RFC 3261 §22].
+always auth, so that every request is counted and none can be played again [RFC 7616] [RFC 8760] [RFC 3261 §22]. Some
+old phones give up where SHA-256 is so much as offered: a user with one hash alone is offered that algorithm alone, and
+nothing but it is taken from him.
 
 A nonce is its own proof: milliseconds, a running number and an HMAC over them and the host it was given to. What is
 kept is the highest count of each nonce that was used; a nonce that had to be forgotten takes with it every older one,
@@ -21,12 +23,13 @@ from typing import TYPE_CHECKING, Final, Literal
 from adapter.calls.rates import RateLimiter
 from adapter.sip.grammar import TOKEN
 from adapter.sip.message import unfolded
+from adapter.sip.naming import user_of
 from adapter.sip.refusal import Headers, Refusal, explain
 from adapter.sip.uri import parse_uri
 from overlay.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from adapter.sip.validate import ValidRequest
 
@@ -70,9 +73,14 @@ class PhoneSecret:
             )
 
     @classmethod
-    def from_password(cls, user: str, password: str) -> PhoneSecret:
-        """Hash a password for both algorithms."""
-        return cls(ha1={name: hash_text(name, f"{user}:{REALM}:{password}") for name in ALGORITHMS})
+    def from_password(cls, user: str, password: str, *, algorithms: Sequence[Algorithm] = ALGORITHMS) -> PhoneSecret:
+        """Hash a password for these algorithms."""
+        return cls(ha1={name: hash_text(name, f"{user}:{REALM}:{password}") for name in algorithms})
+
+    @property
+    def algorithms(self) -> tuple[Algorithm, ...]:
+        """What its user is offered, the strongest first."""
+        return tuple(name for name in ALGORITHMS if name in self.ha1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +118,25 @@ class Digest:
         any other RemoteError where they are malformed.
         """
         credentials = self._read(request)
+        user = user_of(request.caller.uri)
         if credentials is None:
-            raise self._challenge(host, now)
+            raise self._challenge(host, user, now)
         since, failures = self._failures.get(host, (now, 0))
         if failures >= MAX_FAILURES and now < since + FAILURE_S:
             raise Refusal(403, "Too many wrong passwords", headers=explain(warning=None, retry_after=int(FAILURE_S)))
         if not self._is_ours(credentials, host):
-            raise self._challenge(host, now, stale=True)
+            raise self._challenge(host, user, now, stale=True)
         if not self._is_right(credentials, request.method):
             self._count_failure(host, now)
-            raise self._challenge(host, now)
+            raise self._challenge(host, user, now)
         # only who knows the password may use up a nonce, or learn that it is stale
         if not self._takes(credentials, now):
-            raise self._challenge(host, now, stale=True)
+            raise self._challenge(host, user, now, stale=True)
         self._failures.pop(host, None)
         return credentials.user
 
-    def _challenge(self, host: str, now: float, *, stale: bool = False) -> Refusal:
+    def _challenge(self, host: str, user: str | None, now: float, *, stale: bool = False) -> Refusal:
+        """Ask the phone that speaks for `user`, which is not proved yet: the name only chooses the algorithms."""
         if self._challenges is None:
             self._challenges = RateLimiter(
                 burst=CHALLENGE_BURST,
@@ -145,7 +155,7 @@ class Digest:
                 "WWW-Authenticate",
                 f'Digest realm="{REALM}", nonce="{nonce}", algorithm={name}, qop="auth"{tail}',
             )
-            for name in ALGORITHMS
+            for name in self._phones.get(user or "", self._nobody).algorithms
         )
         return Refusal(401, "Password needed", headers=headers)
 

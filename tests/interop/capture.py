@@ -33,6 +33,10 @@ _OUTGOING = 4
 _MIN_RTP_BYTES = 12
 MIN_PACKETS = 50
 """One second of sound."""
+G711 = frozenset({0, 8})
+RATE_HZ = 8000
+QUIET = 300
+"""Below this peak of 16 bits nothing is being said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +193,15 @@ class Capture:
             file.setsampwidth(2)
             file.setframerate(8000)
             for kind, payload in self.rtp.get(flow, ()):
-                if kind in {0, 8}:
+                if kind in G711:
                     file.writeframes(_expand(payload, a_law=kind == 8))
         return to
+
+    def sounding_s(self, flow: tuple[Address, Address]) -> float:
+        """Return for how long one direction has carried sound, from its first packet that is not silence."""
+        packets = self.rtp.get(flow, [])
+        first = next((at for at, (kind, payload) in enumerate(packets) if is_sound(payload, kind)), len(packets))
+        return sum(len(payload) for kind, payload in packets[first:] if kind in G711) / RATE_HZ
 
     def loud_flows(self) -> dict[tuple[Address, Address], Counter[int]]:
         """Return each direction with a second of sound or more, with its payload types."""
@@ -200,6 +210,14 @@ class Capture:
             for flow, packets in self.rtp.items()
             if len(packets) >= MIN_PACKETS
         }
+
+
+def is_sound(payload: bytes, kind: int) -> bool:
+    """Tell whether a packet of G.711 is more than a phone's silence."""
+    if kind not in G711 or not payload:
+        return False
+    samples = np.frombuffer(_expand(payload, a_law=kind == 8), dtype="<i2")
+    return int(np.max(np.abs(samples.astype(np.int32)))) >= QUIET
 
 
 def _expand(payload: bytes, *, a_law: bool) -> bytes:

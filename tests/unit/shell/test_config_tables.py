@@ -21,10 +21,22 @@ def test_a_hash_may_stand_for_the_password():
     assert dict(read_phones({"bob": {"md5": "AB" * 16}})["bob"].ha1) == {"MD5": "ab" * 16}
 
 
+@pytest.mark.parametrize(("digest", "only"), [("md5", "MD5"), ("sha256", "SHA-256")])
+def test_a_password_may_be_for_one_algorithm_alone(digest, only):
+    both = read_phones({"alice": "open sesame"})["alice"]
+    secret = read_phones({"alice": {"password": "open sesame", "digest": digest}})["alice"]
+    assert dict(secret.ha1) == {only: both.ha1[only]}
+    assert read_phones({"alice": {"password": "open sesame"}})["alice"] == both
+
+
 @pytest.mark.parametrize(
     "table",
     [
         [],
+        {"alice": {"password": ""}},
+        {"alice": {"password": "secret", "digest": "sha1"}},
+        {"alice": {"password": "secret", "md5": "ab" * 16}},
+        {"alice": {"digest": "md5"}},
         {"alice": 7},
         {"alice": ""},
         {"alice": "x" * 300},

@@ -95,6 +95,18 @@ def test_the_right_password_registers(algorithm):
     assert [binding.source for binding in server.contacts("alice", 1.0)] == [FAR.address]
 
 
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+def test_a_user_with_one_hash_is_offered_and_held_to_that_algorithm_alone(algorithm):
+    other = "MD5" if algorithm == "SHA-256" else "SHA-256"
+    secret = PhoneSecret.from_password("alice", "secret", algorithms=[algorithm])
+    server = make_server(digest=Digest(phones={"alice": secret}, key=KEY))
+    (answer,) = ask(server, spell(headers=(CONTACT,)), flow=FAR)
+    assert list(challenges(answer)) == [algorithm]
+    nonce = challenges(answer)[algorithm]
+    assert status(server, signed(nonce, algorithm=other)) == 401
+    assert status(server, signed(nonce, algorithm=algorithm)) == 200
+
+
 def test_a_retransmission_gets_the_same_answer_and_no_new_challenge():
     server = make_server(digest=make_digest())
     data = signed(challenge(server))
