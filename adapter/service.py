@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 class AdapterService:
     """One running adapter."""
 
-    def __init__(
-        self, config: ServiceConfig, *, emit: Emit, read_kernel: kernel.Reader = kernel.read_accept_local
-    ) -> None:
+    def __init__(self, config: ServiceConfig, *, emit: Emit, read_kernel: kernel.Reader = kernel.read_switches) -> None:
         """`emit` takes each event for people and programs: ready, step, warning, receipt."""
         self._read_kernel = read_kernel
         self._config = config

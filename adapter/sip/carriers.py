@@ -45,6 +45,7 @@ class Carriers:
         `on_error` is called when the kernel reports a datagram undelivered.
         """
         self._on_message, self._on_error = on_message, on_error
+        self._is_own, self._counters = is_own, counters
         self._connections = Connections(
             on_message=on_message,
             on_closed=on_closed,
@@ -96,7 +97,15 @@ class Carriers:
 
     async def _open_pair(self, host: str, port: int, family: socket.AddressFamily) -> None:
         for _ in range(1 if port else MAX_PORT_TRIES):
-            udp = await open_udp(host, port, family, on_message=self._on_message, on_error=self._on_error)
+            udp = await open_udp(
+                host,
+                port,
+                family,
+                on_message=self._on_message,
+                on_error=self._on_error,
+                is_own=self._is_own,
+                counters=self._counters,
+            )
             try:
                 listener = listen_tcp(host, udp.address[1], family)
             except OSError as error:

@@ -91,7 +91,7 @@ async def test_an_adapter_does_not_start_where_its_addresses_can_be_forged(tmp_p
         sip=("127.0.0.1", 0),
         ring=("127.0.0.1", 0),
     )
-    service = AdapterService(config, emit=lambda _: None, read_kernel=lambda: {"all": "0", "eth0": "1"})
+    service = AdapterService(config, emit=lambda _: None, read_kernel=lambda: {"net.ipv4.conf.eth0.accept_local": "1"})
     with pytest.raises(SpoofableHost):
         await service.start()
     assert not (tmp_path / "state").exists()
