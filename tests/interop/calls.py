@@ -178,7 +178,7 @@ async def _talk(capture: Capture) -> None:
     latest = time.monotonic() + LATEST_S
     while time.monotonic() < latest:
         capture.read()
-        if sum(capture.sounding_s(flow) >= TALK_S for flow in capture.loud_flows()) >= 2:  # noqa: PLR2004 - there and back
+        if sum(capture.sounding_s(flow) >= TALK_S for flow in capture.loud_flows()) >= 2:
             return
         await asyncio.sleep(POLL_S)
 

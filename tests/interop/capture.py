@@ -49,6 +49,8 @@ class Sip:
     transport: str
     first: str
     headers: dict[str, str]
+    """The first of each name."""
+    vias: tuple[str, ...]
     body: str
 
     @property
@@ -181,9 +183,18 @@ class Capture:
         first, *lines = head.split("\r\n")
         pairs = (line.partition(":")[::2] for line in lines)
         short = {"i": "call-id", "m": "contact", "f": "from", "t": "to", "v": "via"}
-        headers = {short.get(name.strip().lower(), name.strip().lower()): value.strip() for name, value in pairs}
+        named = [(short.get(name.strip().lower(), name.strip().lower()), value.strip()) for name, value in pairs]
         self.sip.append(
-            Sip(at=at, source=flow[0], target=flow[1], transport=transport, first=first, headers=headers, body=body)
+            Sip(
+                at=at,
+                source=flow[0],
+                target=flow[1],
+                transport=transport,
+                first=first,
+                headers=dict(reversed(named)),
+                vias=tuple(value for name, value in named if name == "via"),
+                body=body,
+            )
         )
 
     def decode(self, flow: tuple[Address, Address], to: Path) -> Path:

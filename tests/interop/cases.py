@@ -91,13 +91,20 @@ def all_cases() -> list[Case]:
     cases += [_case("registration refreshed", caller, "", troubles.refreshed) for caller in REAL[:3]]
     cases += [
         _case("stranger registers", "stranger", "", troubles.stranger_registers),
+        _case("stranger forges its address", "stranger", "", troubles.stranger_forges, also=("baresip",)),
         _case("stranger calls", "stranger", "baresip", troubles.stranger_calls),
-        _case("stranger relays", "stranger", "baresip", troubles.stranger_relays),
-        _case("stranger reflects", "stranger", "", troubles.stranger_reflects),
+        *(_case("stranger relays", "stranger", kind, troubles.stranger_relays) for kind in ("baresip", "linphone")),
+        _case("stranger reflects", "stranger", "linphone", troubles.stranger_reflects, also=("baresip",)),
     ]
-    six = _case("call over IPv6 only", "baresip", "baresip", calls.plain_call)
-    six.six = True
-    return [*cases, six]
+    six = [
+        _case("call over IPv6 only", "baresip", "baresip", calls.plain_call),
+        _case("stranger registers over IPv6", "stranger", "", troubles.stranger_registers),
+        _case("stranger forges its IPv6 address", "stranger", "", troubles.stranger_forges, also=("baresip",)),
+        _case("stranger calls over IPv6", "stranger", "baresip", troubles.stranger_calls),
+    ]
+    for case in six:
+        case.six = True
+    return [*cases, *six]
 
 
 def _case(

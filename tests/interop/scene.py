@@ -35,10 +35,12 @@ START_S = 30.0
 POLL_S = 0.1
 HOSTS = ("boot", "alice", "bob", "desk", "crowd")
 CLONE_NEWNET = 0x40000000
+TRANSPARENT, TRANSPARENT_SIX = (socket.SOL_IP, 19), (socket.IPPROTO_IPV6, 75)
+"""IP_TRANSPARENT and IPV6_TRANSPARENT: send under any address [ip(7)]."""
 
 
-def udp_socket(host: Host) -> socket.socket:
-    """Return a UDP socket of a host, bound to its address and any port."""
+def udp_socket(host: Host, source: str = "") -> socket.socket:
+    """Return a UDP socket of a host, bound to its address, or to one that is not its own, and any port."""
     made: list[socket.socket | OSError] = []
 
     def make() -> None:
@@ -48,8 +50,11 @@ def udp_socket(host: Host) -> socket.socket:
             if libc.setns(descriptor, CLONE_NEWNET):
                 made.append(OSError(ctypes.get_errno(), "setns"))
                 return
-            udp = socket.socket(socket.AF_INET6 if ":" in host.address else socket.AF_INET, socket.SOCK_DGRAM)
-            udp.bind((host.address, 0))
+            six = ":" in host.address
+            udp = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+            if source:
+                udp.setsockopt(*(TRANSPARENT_SIX if six else TRANSPARENT), 1)
+            udp.bind((source or host.address, 0))
             made.append(udp)
         except OSError as error:
             made.append(error)

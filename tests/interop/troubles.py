@@ -14,11 +14,12 @@ from tests.interop.scene import SIP_PORT, udp_socket
 
 if TYPE_CHECKING:
     from tests.interop.calls import Row, Stage
-    from tests.interop.capture import Sip
+    from tests.interop.capture import Capture, Sip
     from tests.interop.scene import Scene
 
 SILENCE_S = 1.5
 """How long nothing may happen before it counts as nothing."""
+FORGED = "made by a stranger"
 REFUSALS = range(400, 700)
 
 
@@ -115,6 +116,19 @@ async def stranger_registers(scene: Scene, row: Row, stage: Stage) -> None:
         row.why = f"alice's adapter took a stranger's phone: {answer[:40]}"
 
 
+async def stranger_forges(scene: Scene, row: Row, stage: Stage) -> None:
+    """Another host sends alice's REGISTER under the very address of her host."""
+    await stage.phone(CALLERS, "baresip", "alice")
+    mine = await scene.registered("alice")
+    capture = await stage.watch("alice")
+    address = scene.hosts["alice"].address
+    await asyncio.to_thread(_from_desk, scene, "REGISTER", address, "alice", source=address)
+    await capture.see(lambda m: FORGED in m.headers.get("user-agent", ""), within_s=BYE_S, what="the forged REGISTER")
+    await asyncio.sleep(SILENCE_S)
+    if await scene.phones("alice") != mine:
+        row.why = "alice's adapter took a stranger's phone that claims to be on her host"
+
+
 async def stranger_calls(scene: Scene, row: Row, stage: Stage) -> None:
     """Another host calls bob in alice's name through her adapter, whose phone is registered."""
     await stage.phone(CALLERS, "baresip", "alice")
@@ -127,38 +141,59 @@ async def stranger_calls(scene: Scene, row: Row, stage: Stage) -> None:
 
 
 async def stranger_relays(scene: Scene, row: Row, stage: Stage) -> None:
-    """Another host wants its INVITE carried to bob's phone: nothing may leave for it."""
-    await stage.phone(CALLEES, "baresip", "bob")
-    await scene.registered("bob")
-    capture = await stage.watch("bob")
-    address = scene.hosts["bob"].address
-    await asyncio.to_thread(_from_desk, scene, "INVITE", scene.hosts["alice"].address, "bob", uri=f"sip:bob@{address}")
+    """Another host sends the INVITE that alice's phone may have carried on right now: nothing may leave for it."""
+    capture, there = await _ringing_call(scene, row, stage)
+    turned = await capture.see(lambda m: m.status == 302, within_s=BYE_S, what="302")
+    contact = turned.headers["contact"].partition("<")[2].partition(">")[0]
+    before = _carried(capture, scene, there)
+    answer = await asyncio.to_thread(_from_desk, scene, "INVITE", scene.hosts["alice"].address, "bob", uri=contact)
     await asyncio.sleep(SILENCE_S)
     capture.read()
-    if any(m.target == (address, 5060) and m.source[0] == scene.hosts["alice"].address for m in capture.sip):
-        row.why = "alice's adapter carried a stranger's INVITE to bob's phone"
+    if _carried(capture, scene, there) != before or answer.startswith(("SIP/2.0 2", "SIP/2.0 3")):
+        row.why = f"alice's adapter carried a stranger's INVITE to bob's phone, or answered it {answer[:40]}"
 
 
 async def stranger_reflects(scene: Scene, row: Row, stage: Stage) -> None:
-    """Another host sends a response with a made-up branch: it may not be passed on to the address in the next Via."""
-    capture = await stage.watch("bob")
-    adapter = authority(scene.hosts["alice"].address, SIP_PORT)
-    victim = authority(scene.hosts["bob"].address, 5060)
-    lines = [
-        "SIP/2.0 200 OK",
-        f"Via: SIP/2.0/UDP {adapter};branch=z9hG4bK{secrets.token_hex(16)}",
-        f"Via: SIP/2.0/UDP {victim};rport=5060;branch=z9hG4bK{secrets.token_hex(8)}",
-        f"From: <sip:alice@{adapter}>;tag=a",
-        f"To: <sip:bob@{adapter}>;tag=b",
-        f"Call-ID: {secrets.token_hex(8)}",
-        *("CSeq: 1 INVITE", "Content-Length: 0", "", ""),
-    ]
+    """Another host answers the INVITE that the adapter carries on right now, branch and all: alice hears nothing."""
+    capture, there = await _ringing_call(scene, row, stage)
+    carried = await capture.see(
+        lambda m: m.first.startswith("INVITE ") and m.target[0] == there and m.source[1] == SIP_PORT,
+        within_s=BYE_S,
+        what="a forwarded INVITE",
+    )
+    guessed = f"{carried.vias[0].partition(';')[0]};branch=z9hG4bK{secrets.token_hex(20)}"
     with udp_socket(scene.hosts["desk"]) as udp:
-        udp.sendto("\r\n".join(lines).encode(), (scene.hosts["alice"].address, SIP_PORT))
+        for vias in (carried.vias, (guessed, *carried.vias[1:])):
+            lines = [
+                f"SIP/2.0 603 {FORGED}",
+                *(f"Via: {via}" for via in vias),
+                *(f"{name}: {carried.headers[name]}" for name in ("from", "call-id", "cseq")),
+                *(f"To: {carried.headers['to']};tag=stranger", "Content-Length: 0", "", ""),
+            ]
+            udp.sendto("\r\n".join(lines).encode(), (scene.hosts["alice"].address, SIP_PORT))
+    await capture.see(lambda m: FORGED in m.first, within_s=BYE_S, what="the stranger's answer")
     await asyncio.sleep(SILENCE_S)
     capture.read()
-    if any(m.source[0] == scene.hosts["alice"].address for m in capture.sip):
-        row.why = "alice's adapter passed a stranger's response on to bob's host"
+    if any(FORGED in m.first and m.source[0] == scene.hosts["alice"].address for m in capture.sip):
+        row.why = "alice's adapter passed a stranger's answer on to her phone"
+
+
+async def _ringing_call(scene: Scene, row: Row, stage: Stage) -> tuple[Capture, str]:
+    """Let alice's phone, whose INVITE the adapter carries on, ring bob's."""
+    await stage.phone(CALLEES, "baresip", "bob", answers=False)
+    caller = await stage.phone(CALLERS, row.callee, "alice")
+    await scene.registered("bob")
+    await scene.registered("alice")
+    capture, there = await stage.watch("alice"), scene.hosts["bob"].address
+    await caller.call("bob")
+    await capture.see(ringing(there), within_s=ANSWER_S, what="180 from the callee's phone")
+    return capture, there
+
+
+def _carried(capture: Capture, scene: Scene, there: str) -> set[str]:
+    """Return the Call-IDs of what alice's adapter sent to bob's phone."""
+    own = (scene.hosts["alice"].address, SIP_PORT)
+    return {m.headers["call-id"] for m in capture.sip if m.source == own and m.target[0] == there}
 
 
 def _ends(message: Sip, host: str) -> bool:
@@ -167,10 +202,13 @@ def _ends(message: Sip, host: str) -> bool:
     return message.method == "INVITE" and message.status in REFUSALS and there
 
 
-def _from_desk(scene: Scene, method: str, adapter: str, name: str, *, uri: str = "") -> str:
-    """Send a request in alice's name from another host and return the final answer, empty when there is none."""
+def _from_desk(scene: Scene, method: str, adapter: str, name: str, *, uri: str = "", source: str = "") -> str:
+    """Send a request in alice's name from another host and return the final answer, empty when there is none.
+
+    `source` is an address to send it under that is not the host's own; answers do not come there.
+    """
     domain = authority(adapter, SIP_PORT)
-    with udp_socket(scene.hosts["desk"]) as udp:
+    with udp_socket(scene.hosts["desk"], source) as udp:
         own = authority(*udp.getsockname()[:2])
         registers = method == "REGISTER"
         target = uri or (f"sip:{domain}" if registers else f"sip:{name}@{domain}")
@@ -179,7 +217,8 @@ def _from_desk(scene: Scene, method: str, adapter: str, name: str, *, uri: str =
             f"Via: SIP/2.0/UDP {own};rport;branch=z9hG4bK{secrets.token_hex(8)}",
             *("Max-Forwards: 70", f"From: <sip:alice@{domain}>;tag={secrets.token_hex(4)}"),
             *(f"To: <sip:{name}@{domain}>", f"Call-ID: {secrets.token_hex(8)}", f"CSeq: 1 {method}"),
-            *(f"Contact: <sip:alice@{own}>", "Expires: 120", "Content-Length: 0", "", ""),
+            *(f"Contact: <sip:alice@{own}>", "Expires: 120", f"User-Agent: {FORGED}"),
+            *("Content-Length: 0", "", ""),
         ]
         udp.settimeout(SILENCE_S)
         udp.sendto("\r\n".join(lines).encode(), (adapter, SIP_PORT))
