@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MAX_PAGE_BYTES: Final = 1100
 """Pieces and record in one answer to a fetch."""
 MAX_ENCODED_BYTES: Final = 400
-"""An encoded piece, record or release; whatever is longer is none."""
+"""An encoded piece or release; whatever is longer is none."""
+MAX_LOOKUP_RECORD_BYTES: Final = 700
+"""An encoded lookup record with the longest chain of successions."""
 MAX_SHARE_LIST_BYTES: Final = 600
 """An encoded share list of MAX_PIECES digests."""
 
@@ -46,7 +48,7 @@ class Holder:
 
         A share list stands for the piece that comes with it, and is nothing by itself.
         """
-        piece_bytes, record_bytes = _optional(piece), _optional(record)
+        piece_bytes, record_bytes = _optional(piece), _optional(record, MAX_LOOKUP_RECORD_BYTES)
         list_bytes = _optional(share_list, MAX_SHARE_LIST_BYTES)
         now = self._clock()
         if piece_bytes is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from overlay.errors import RemoteError
 from overlay.ring.holding import Holding
 from overlay.ring.retransmission import PATIENT
+from overlay.ring.rpc import packed_size
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_PAGES: Final = 32
 """Answers that one fetch asks a holder for: a piece each at least, so more than a user has pieces."""
+MAX_STORE_BYTES: Final = 1300
+"""Piece, record and share list in one request; a request has at most 1,400 bytes."""
 
 
 class HolderCalls:
@@ -39,6 +42,10 @@ class HolderCalls:
         A piece is kept only where a share list names it: this one, or one that the node has.
         """
         offered = [None if it is None else it.encode() for it in (piece, record, share_list)]
+        if piece is not None and record is not None and packed_size(offered) > MAX_STORE_BYTES:
+            # the record goes by itself: it is kept beside the piece that has just been taken
+            taken = await self.store_at(peer, piece, None, share_list=share_list)
+            return taken and await self.store_at(peer, None, record)
         if peer.id == self._rpc.me.id:
             return _is_yes(self._holder.on_store(peer, *offered))
         answered, value = await self._rpc.ask(peer, "store", *offered, patience=PATIENT)

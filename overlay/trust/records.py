@@ -28,6 +28,7 @@ from overlay.trust.signed import (
     check_live,
     check_times,
 )
+from overlay.trust.succession import Succession, check_chain, decode_chain
 
 __all__ = [
     "MAX_RECORD_BYTES",
@@ -40,6 +41,7 @@ __all__ = [
     "NodeCredential",
     "Release",
     "ShareList",
+    "Succession",
 ]
 
 MAX_RECORD_LIFETIME_S: Final = 3600
@@ -73,6 +75,8 @@ class LookupRecord(Signed):
     """Seconds since 1970."""
     expires_at: int
     """Seconds since 1970, at most MAX_RECORD_LIFETIME_S later."""
+    succession: bytes = b""
+    """The links that lead from earlier keys to this one, oldest first; empty where nothing does (`succession`)."""
 
     def __post_init__(self) -> None:
         _check_name(self.aor, self.generation)
@@ -82,6 +86,7 @@ class LookupRecord(Signed):
         check_int("port", self.port, 1, MAX_PORT)
         check_int("sequence", self.sequence, 0, MAX_SEQUENCE)
         check_times(self.issued_at, self.expires_at)
+        check_chain(self.succession)
         self.check_signature_field()
 
     @classmethod
@@ -97,6 +102,7 @@ class LookupRecord(Signed):
         sequence: int,
         issued_at: int,
         expires_at: int,
+        succession: bytes = b"",
     ) -> Self:
         """Sign a record with the user's key; its bundle is the public half of `private`."""
         blank = cls(
@@ -109,6 +115,7 @@ class LookupRecord(Signed):
             sequence=sequence,
             issued_at=issued_at,
             expires_at=expires_at,
+            succession=succession,
             signature=UNSIGNED,
         )
         return replace(blank, signature=private.sign(cls.domain(), blank.signed_bytes()))
@@ -127,6 +134,12 @@ class LookupRecord(Signed):
         )
         if not KeyBundle.decode(self.bundle).verify(self.domain(), self.signed_bytes(), self.signature):
             raise RemoteError("lookup record not signed by its own key")
+        for link in self.successions():
+            link.verify()
+
+    def successions(self) -> tuple[Succession, ...]:
+        """Return the successions that lead to this record's key, oldest first; `verify` looks at their signatures."""
+        return decode_chain(self.succession, aor=self.aor, generation=self.generation, bundle=self.bundle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from overlay.trust.pieces import deal
 from overlay.trust.polynomial import PRIME
 from overlay.trust.records import PENDING_NODE_ID, LookupRecord
 from overlay.trust.shamir import decode, encode_share, split
+from overlay.trust.succession import encode_chain
 from tests.support import people
 from tests.support.plain_jose import b64, jwe, jws
 
@@ -107,12 +108,19 @@ def records() -> dict[str, Any]:
         "dealing_certificate": people.certificate().encode().hex(),
         "release": people.release().encode().hex(),
         "share_list": people.share_list().encode().hex(),
+        "succession": people.succession().encode().hex(),
+        "lookup_record_succeeding": succeeding().encode().hex(),
     }
 
 
 def pending() -> LookupRecord:
     """Return the record of a first registration."""
     return people.lookup_record(host="2001:db8::10", node_id=PENDING_NODE_ID, sequence=0)
+
+
+def succeeding() -> LookupRecord:
+    """Return a record of the second generation, with the word of the first on it."""
+    return people.lookup_record(people.EVE, generation=2, succession=encode_chain([people.succession()]))
 
 
 def _signed(message: Message, signer: PrivateBundle, kid: bytes = b"") -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import deal
-from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList
+from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList, Succession
 from overlay.wire.messages import Challenge, Error, Invite, NodeAt, Party, Redirect, Register, Registered
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ def release(keys: PrivateBundle = ALICE, **changes: Any) -> Release:
         "sequence": 3,
     }
     return Release.issue(keys, **(given | changes))
+
+
+def succession(keys: PrivateBundle = ALICE, *, new: PrivateBundle = EVE, **changes: Any) -> Succession:
+    given: dict[str, Any] = {"aor": "alice", "generation": 2, "new": new.public}
+    return Succession.issue(keys, **(given | changes))
 
 
 def challenge(**changes: Any) -> Challenge:

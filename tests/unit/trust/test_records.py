@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList
+from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList, Succession
 from overlay.trust.signed import MAX_RECORD_BYTES, Signed
 from tests.support.people import (
     ALICE,
@@ -28,6 +28,7 @@ from tests.support.people import (
     pieces,
     release,
     share_list,
+    succession,
 )
 
 Check = Callable[[Any], None]
@@ -40,8 +41,9 @@ RECORDS: list[tuple[Signed, Check]] = [
     (certificate(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
     (release(), lambda r: r.verify(ALICE.public)),
     (share_list(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
+    (succession(), lambda r: r.verify()),
 ]
-KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList]
+KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession]
 each_record = pytest.mark.parametrize(("record", "check"), RECORDS, ids=[type(r).__name__ for r, _ in RECORDS])
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from overlay.trust.pieces import KeyPiece
-from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release
+from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, Succession
 from overlay.trust.share_list import ShareList
 from overlay.wire.codec import METHODS
 from overlay.wire.messages import ERROR_CODES, Challenge, Error, Invite, Redirect, Register, Registered
@@ -55,7 +55,9 @@ def test_the_page_has_every_member_of_every_message_in_order(message):
     assert [name for row in rows for name in re.findall(r"`(\w+)`", row)] == [member.name for member in message.MEMBERS]
 
 
-@pytest.mark.parametrize("kind", [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList])
+@pytest.mark.parametrize(
+    "kind", [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession]
+)
 def test_the_page_has_every_field_of_every_record_in_order(kind):
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| {kind.KIND} | `{kind.NAME}`"))
     assert re.findall(r"[a-z_]+", re.sub(r"\(\d+\)|ascending", "", row.split("|")[3])) == kind._names()
