@@ -95,7 +95,7 @@ class Evidence:
         best: LookupRecord | None = None
         liars: list[Liar] = []
         for peer, record in self._records:
-            if record.expires_at <= now:
+            if record.counts_until <= now:
                 continue  # old, which is no lie
             try:
                 self._verify_record(record, key, now)

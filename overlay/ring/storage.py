@@ -137,7 +137,7 @@ class RecordStore:
             return Holding()
         return Holding(
             pieces=tuple(pieces[index] for index in sorted(pieces)),
-            record=record if record is not None and record.expires_at > now else None,
+            record=record if record is not None and record.counts_until > now else None,
         )
 
     def share_list(self, aor: str, now: float) -> ShareList | None:
@@ -272,7 +272,7 @@ class RecordStore:
         if held == record:
             return Kept.SAME
         # an expired record no longer stands in the way: its owner may have lost count
-        if held is not None and held.expires_at > now and held.sequence >= record.sequence:
+        if held is not None and held.counts_until > now and held.sequence >= record.sequence:
             return Kept.OLDER
         flaw = _record_flaw(record, now)
         if flaw is not None:
@@ -442,7 +442,7 @@ def _piece_flaw(piece: KeyPiece, dealing_public: bytes, now: float) -> Kept | No
 
 def _record_flaw(record: LookupRecord, now: float) -> Kept | None:
     """Return why a lookup record does not count by itself, or None."""
-    if record.expires_at <= now:
+    if record.counts_until <= now:
         return Kept.EXPIRED
     try:
         record.verify(now=now)

@@ -16,6 +16,7 @@ from overlay.trust.identity import BUNDLE_BYTES, KeyBundle, PrivateBundle, is_ao
 from overlay.trust.shamir import MAX_PIECES
 from overlay.trust.share_list import ShareList
 from overlay.trust.signed import (
+    CLOCK_SKEW_S,
     MAX_GENERATION,
     MAX_PORT,
     MAX_RECORD_BYTES,
@@ -128,14 +129,19 @@ class LookupRecord(Signed):
         check_live(
             "lookup record",
             issued_at=self.issued_at,
-            expires_at=self.expires_at,
-            max_lifetime_s=MAX_RECORD_LIFETIME_S,
+            expires_at=self.counts_until,
+            max_lifetime_s=MAX_RECORD_LIFETIME_S + CLOCK_SKEW_S,
             now=now,
         )
         if not KeyBundle.decode(self.bundle).verify(self.domain(), self.signed_bytes(), self.signature):
             raise RemoteError("lookup record not signed by its own key")
         for link in self.successions():
             link.verify()
+
+    @property
+    def counts_until(self) -> int:
+        """When a reader or holder drops it, by a clock of his own: seconds since 1970, CLOCK_SKEW_S past the expiry."""
+        return self.expires_at + CLOCK_SKEW_S
 
     def successions(self) -> tuple[Succession, ...]:
         """Return the successions that lead to this record's key, oldest first; `verify` looks at their signatures."""

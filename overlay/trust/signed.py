@@ -32,6 +32,9 @@ MAX_HOST_CHARS: Final = 39
 MAX_CLOCK_AHEAD_S: Final = 86_400
 """How far in the future a record may have been issued: a network without a time source has clocks that are hours off;
 the bound only keeps a store from holding a record for years."""
+CLOCK_SKEW_S: Final = 900
+"""How far two clocks may be apart where seconds matter: a lookup record counts for that long after its expiry. A record
+that is older than it says costs a caller one INVITE to a node that is not there any more; the highest sequence wins."""
 _OVERLAY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 UNSIGNED: Final = bytes(SIGNATURE_BYTES)
 """Stands in the signature's place while a record is being made."""

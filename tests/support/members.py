@@ -62,7 +62,7 @@ class TestOverlay:
             identity or self.identity(),
             options.pop("store", None) or RecordStore(),
             dealing_public=self.dealing.public,
-            clock=self.clock,
+            clock=options.pop("clock", None) or self.clock,
             rng=options.pop("rng", None) or random.Random(self.dice.random()),
             random_bytes=self.random_bytes,
             **options,
