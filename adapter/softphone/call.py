@@ -93,6 +93,7 @@ class LiveCall(pj.Call):
         self._hung_up_at: float | None = None
         self._disconnected: tuple[float, int, str] | None = None
         self._tally = Tally()
+        self._held: str = ""
         self._dead = False
 
     # ------------------------------------------------------------------ what the switchboard asks
@@ -123,6 +124,31 @@ class LiveCall(pj.Call):
         settled = self._established_at is not None or self._doom is not None or self._disconnected is not None
         return not (self._outgoing or settled)
 
+    def is_up(self) -> bool:
+        """Tell whether the call stands and may be muted, held and dialled into."""
+        return self._established_at is not None and self._doom is None and self._disconnected is None
+
+    def mute(self, *, on: bool) -> None:
+        """Send silence, or sound again."""
+        self._audio.mute(on=on)
+
+    def volume(self, percent: int) -> None:
+        """Hear the other side that loud, 100 as it comes."""
+        self._audio.volume(percent)
+
+    def hold(self, *, on: bool) -> None:
+        """Offer the other side a hold, or to go on; raises pj.Error where an offer is under way."""
+        parameters = _parameters()
+        if on:
+            self.setHold(parameters)
+        else:
+            parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
+            self.reinvite(parameters)
+
+    def dial_digits(self, digits: str) -> None:
+        """Send keys of the dial pad; raises pj.Error where the other side takes none."""
+        self.dialDtmf(digits)
+
     def remote_uri(self) -> str:
         """Give the URI of the other side as PJSIP prints it."""
         info = self.getInfo()  # kept: its members die with it
@@ -143,7 +169,7 @@ class LiveCall(pj.Call):
         """Look at the clocks, and hang up where it is due."""
         if self._disconnected is not None or self._hung_up_at is not None:
             return
-        if self._sound is not None:
+        if self._sound is not None and not self._held:
             self._listen(self._sound, now)
         elif self._patience is not None and (lost := self._patience.run_out(now)) is not None:
             self.doom(*lost, 0 if self._outgoing else UNAVAILABLE)
@@ -229,12 +255,27 @@ class LiveCall(pj.Call):
 
     @_guarded
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: ARG002, N802  PJSIP's name
-        """Join files and stream; fires again after early media and hold."""
+        """Join files, card and stream; fires again after early media and hold."""
         info = self.getInfo()  # kept: its members die with it
         for index, medium in enumerate(info.media):
-            if medium.type == pj.PJMEDIA_TYPE_AUDIO and medium.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
-                self._audio.attach(self.getAudioMedia(index))
-                return
+            if medium.type != pj.PJMEDIA_TYPE_AUDIO:
+                continue
+            self._note_hold(
+                {pj.PJSUA_CALL_MEDIA_LOCAL_HOLD: "here", pj.PJSUA_CALL_MEDIA_REMOTE_HOLD: "there"}.get(
+                    medium.status, ""
+                )
+            )
+            if medium.status in {pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD}:
+                try:
+                    self._audio.attach(self.getAudioMedia(index))
+                except OSError:
+                    self._emit(events.SoundLost(at=time.monotonic(), what="sound card"))
+            return
+
+    @_guarded
+    def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: N802  PJSIP's name
+        """Hand on what the other side dials into the call."""
+        self._emit(events.Digit(at=time.monotonic(), digit=clip(prm.digit)))
 
     @_guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  PJSIP's name
@@ -255,6 +296,16 @@ class LiveCall(pj.Call):
             self._disconnected = (now, info.lastStatusCode, clip(info.lastReason))
 
     # ------------------------------------------------------------------ inside
+
+    def _note_hold(self, held: str) -> None:
+        """Tell of a hold that began or ended; nobody is taken for dead meanwhile."""
+        if held == self._held:
+            return
+        now = time.monotonic()
+        self._emit(events.Held(at=now, on=bool(held), here=(held or self._held) == "here"))
+        self._held = held
+        if self._sound is not None:
+            self._sound = SoundWatch(now)
 
     def _established(self, remote_uri: str, now: float) -> events.Established:
         media_remote = codec = ""

@@ -8,6 +8,8 @@ from typing import Final
 
 from adapter.softphone.message import Message
 
+MAX_VOLUME: Final = 300
+MAX_DIGITS: Final = 32
 CODECS: Final = ("G722", "PCMU", "PCMA")
 """Best first. Speex is off: it distorts; iLBC, GSM and L16 have no use here."""
 
@@ -37,6 +39,12 @@ class Open(Command):
     """Answer an incoming call at once."""
     codecs: tuple[str, ...] = CODECS
     """Codec names, best first; every other codec is off."""
+    microphone: str = ""
+    """What the other side hears, as devices.SoundEnd writes it, beside `play`; empty: no microphone."""
+    speaker: str = ""
+    """Where the other side is heard, and the tones of ringing; empty: nowhere."""
+    levels: bool = False
+    """Tell every LEVELS_EVERY_S how loud a call is."""
     encrypt: bool = True
     """Offer SIP over TLS and SRTP to phones that announce their certificate; False: none of it."""
     require_encryption: bool = False
@@ -71,6 +79,41 @@ class Answer(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HangUp(Command):
     """End the call there is, in whatever state; always Done, Ended follows where there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ring(Command):
+    """Ring for the call that waits to be answered; Done, without a sound where there is no speaker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute(Command):
+    """Send silence in place of our sound, or our sound again; Done, or Failed where no call is up."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume(Command):
+    """Set how loud the other side is heard; Done, or Failed where no call is up."""
+
+    percent: int
+    """0 to MAX_VOLUME; 100 is as it comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Command):
+    """Put the call on hold, or go on with it; Held follows. Failed where no call is up [RFC 3264 §8.4]."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digits(Command):
+    """Send keys of the dial pad into the call; Done, or Failed where no call is up [RFC 4733]."""
+
+    digits: str
+    """1 to MAX_DIGITS of 0-9, *, # and A-D."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,6 +112,40 @@ class Established(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Levels(Event):
+    """How loud the call is just now; only where Open asked for it."""
+
+    microphone: float
+    """0.0 to 1.0."""
+    speaker: float
+    """The other side, 0.0 to 1.0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held(Event):
+    """The call is on hold, or goes on: no sound is expected while it is."""
+
+    on: bool
+    here: bool
+    """We did it; False: the other side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digit(Event):
+    """The other side pressed a key of its dial pad."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundLost(Event):
+    """A microphone or speaker went away, or could not be had; the call goes on without it."""
+
+    what: str
+    """`microphone` or `speaker`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioLost(Event):
     """Nothing was received for this long; SoundWatch hangs up later unless sound comes back."""
 

@@ -4,11 +4,14 @@ A file player at its end, or no player at all, makes PJSIP send no RTP, and the 
 dead phone; so the null sound device, which is silence, is always mixed in.
 """
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Final
 
 import pjsua2 as pj
+
+from adapter.softphone.card import SoundCard
 
 COMPLETE_WITHIN_S: Final = 0.5
 """How long a recording may take to be closed, in seconds; the bridge's clock ticks every 20 ms."""
@@ -20,8 +23,11 @@ RIFF_HEADER_BYTES: Final = 8
 class CallAudio:
     """Player, recorder and silence of one call; its PJSIP ports die with `close`, in the loop, never in a callback."""
 
-    def __init__(self, *, silence: pj.AudioMedia, play: str, loop: bool, record: str) -> None:
-        """Hold the plan; the files are opened by the first `attach`, when sound begins."""
+    def __init__(self, *, silence: pj.AudioMedia, card: SoundCard, play: str, loop: bool, record: str) -> None:
+        """Hold the plan; files and microphone are opened by the first `attach`, when sound begins."""
+        self._card = card
+        self._heard = 1.0
+        self._sent = 1.0
         self._silence: pj.AudioMedia | None = silence
         self._play = play
         self._loop = loop
@@ -48,9 +54,30 @@ class CallAudio:
             self._player.startTransmit(remote)
         if self._recorder is not None:
             remote.startTransmit(self._recorder)
+        self._card.attach(remote)
+        self._adjust()
+
+    def mute(self, *, on: bool) -> None:
+        """Send silence, or sound again."""
+        self._sent = 0.0 if on else 1.0
+        self._adjust()
+
+    def volume(self, percent: int) -> None:
+        """Hear the other side that loud."""
+        self._heard = percent / 100
+        self._adjust()
+
+    def _adjust(self) -> None:
+        if self._remote is None:
+            return
+        with contextlib.suppress(pj.Error):  # between two offers there is no stream; `attach` comes again after them
+            self._remote.adjustRxLevel(self._sent)  # PJSIP's receiving is the bridge's sending
+            self._remote.adjustTxLevel(self._heard)
 
     def close(self) -> None:
         """Destroy the ports now, not when the collector comes by: the recording is complete after this."""
+        if self._remote is not None:
+            self._card.detach()
         self._remote = self._silence = None
         for port in (self._player, self._recorder):
             if port is not None:

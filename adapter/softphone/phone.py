@@ -67,6 +67,9 @@ class Softphone:
         loop: bool = True,
         auto_answer: bool = False,
         codecs: tuple[str, ...] = commands.CODECS,
+        microphone: str = "",
+        speaker: str = "",
+        levels: bool = False,
         encrypt: bool = True,
         require_encryption: bool = False,
         forbidden: tuple[str, ...] = (),
@@ -82,6 +85,9 @@ class Softphone:
             record=_absolute(record),
             auto_answer=auto_answer,
             codecs=codecs,
+            microphone=microphone,
+            speaker=speaker,
+            levels=levels,
             encrypt=encrypt,
             require_encryption=require_encryption,
             forbidden=forbidden,
@@ -111,6 +117,26 @@ class Softphone:
     async def hangup(self) -> None:
         """End the call in whatever state; Ended follows where there was one."""
         await self._ask(commands.HangUp())
+
+    async def ring(self) -> None:
+        """Ring for the call that waits, where there is a speaker."""
+        await self._ask(commands.Ring())
+
+    async def mute(self, *, on: bool) -> None:
+        """Send silence, or sound again; PhoneError where no call is up, as for the three below."""
+        await self._ask(commands.Mute(on=on))
+
+    async def volume(self, percent: int) -> None:
+        """Hear the other side at so many percent of what it sends."""
+        await self._ask(commands.Volume(percent=percent))
+
+    async def hold(self, *, on: bool) -> None:
+        """Put the call on hold, or go on; Held follows when the other side has agreed."""
+        await self._ask(commands.Hold(on=on))
+
+    async def digits(self, digits: str) -> None:
+        """Send keys of the dial pad."""
+        await self._ask(commands.Digits(digits=digits))
 
     async def restart(self) -> None:
         """Replace the child, dead or alive, by a new one with the same options, registered again if it was."""

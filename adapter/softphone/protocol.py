@@ -25,6 +25,11 @@ _COMMANDS: Final[Mapping[str, type[commands.Command]]] = {
     "call": commands.Call,
     "answer": commands.Answer,
     "hang-up": commands.HangUp,
+    "ring": commands.Ring,
+    "mute": commands.Mute,
+    "volume": commands.Volume,
+    "hold": commands.Hold,
+    "digits": commands.Digits,
     "close": commands.Close,
 }
 _EVENTS: Final[Mapping[str, type[events.Event]]] = {
@@ -38,6 +43,10 @@ _EVENTS: Final[Mapping[str, type[events.Event]]] = {
     "incoming": events.Incoming,
     "established": events.Established,
     "audio-lost": events.AudioLost,
+    "levels": events.Levels,
+    "held": events.Held,
+    "digit": events.Digit,
+    "sound-lost": events.SoundLost,
     "ended": events.Ended,
 }
 _KINDS: Final[Mapping[type[Message], str]] = {made: kind for kind, made in (*_COMMANDS.items(), *_EVENTS.items())}

@@ -4,7 +4,9 @@ One call at a time: while one is up or being set up, another caller gets 486. Ev
 what PJSIP's callbacks find due is done by the next `tick`.
 """
 
+import re
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +14,7 @@ import pjsua2 as pj
 
 from adapter.softphone import checks, commands, events
 from adapter.softphone.call import LiveCall
+from adapter.softphone.card import RING, RINGBACK, SoundCard
 from adapter.softphone.gate import LegGate
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import Message, clip
@@ -28,6 +31,8 @@ NOT_ACCEPTABLE: Final = 488
 REFUSALS: Final = frozenset({403, 480, BUSY, 603})
 """What a call may be refused with: not announced, not now, busy, no."""
 
+LEVELS_EVERY_S: Final = 0.2
+DIALLED: Final = re.compile(r"[0-9*#A-D]{1,32}", re.ASCII)
 MISMATCH: Final = ("not verified", "the phone there shows another certificate than the one that its adapter named")
 
 
@@ -39,6 +44,9 @@ class Switchboard:
         self._plan: commands.Open | None = None
         self._agent: UserAgent | None = None
         self._gate = LegGate()
+        self._card: SoundCard | None = None
+        self._lost: deque[str] = deque(maxlen=2)
+        self._levels_at = 0.0
         self._call: LiveCall | None = None
         self._refused: list[LiveCall] = []
         self._waiting: commands.Call | None = None
@@ -84,11 +92,12 @@ class Switchboard:
         for call in [call for call in self._refused if call.is_over(now)]:
             self._refused.remove(call)
             call.destroy()
+        self._tell_of_sound(now)
         if self._call is not None and self._call.is_over(now):
             call, self._call = self._call, None
             over = call.destroy()
             if (onward := call.onward) is None:
-                self._emit(over)
+                self._tell(over)
             else:
                 self._go_on(onward, call)
 
@@ -112,6 +121,8 @@ class Switchboard:
         if self._call is not None:
             call, self._call = self._call, None
             self._emit(call.destroy())
+        if self._card is not None:
+            self._card.close()
         if self._agent is not None:
             self._agent.close()
 
@@ -134,8 +145,34 @@ class Switchboard:
             case commands.HangUp():
                 self._hang_up()
                 self._done(command)
+            case commands.Ring():
+                if self._card is not None and self._call is not None and self._call.waits_for_answer():
+                    self._card.sound(RING)
+                self._done(command)
+            case _:
+                self._control(command)
+
+    def _control(self, command: commands.Command) -> None:
+        """Do something to the call that is up."""
+        call = self._call
+        if call is None or not call.is_up():
+            raise RemoteError("no call is up")
+        match command:
+            case commands.Mute(on=on):
+                call.mute(on=on)
+            case commands.Volume(percent=percent):
+                if not 0 <= percent <= commands.MAX_VOLUME:
+                    raise RemoteError(f"a volume is 0 to {commands.MAX_VOLUME} percent")
+                call.volume(percent)
+            case commands.Hold(on=on):
+                call.hold(on=on)
+            case commands.Digits(digits=digits):
+                if not DIALLED.fullmatch(digits):
+                    raise RemoteError("a dial pad has 0-9, *, # and A-D, and 32 of them go at once")
+                call.dial_digits(digits)
             case _:
                 raise RemoteError("no such command")
+        self._done(command)
 
     def _open(self, plan: commands.Open) -> None:
         if self._agent is not None:
@@ -150,6 +187,7 @@ class Switchboard:
             ),
         )
         self._plan = plan
+        self._card = SoundCard(plan.microphone, plan.speaker, on_lost=self._lost.append)
         self._emit(
             events.Opened(at=time.monotonic(), address=agent.address, tls=agent.tls, fingerprint=agent.fingerprint)
         )
@@ -210,10 +248,11 @@ class Switchboard:
     def _make(
         self, account: pj.Account, agent: UserAgent, plan: commands.Open, *, incoming_id: int = pj.PJSUA_INVALID_ID
     ) -> LiveCall:
-        audio = CallAudio(silence=agent.silence(), play=plan.play, loop=plan.loop, record=plan.record)
+        assert self._card is not None  # there since the phone was opened
+        audio = CallAudio(silence=agent.silence(), card=self._card, play=plan.play, loop=plan.loop, record=plan.record)
         return LiveCall(
             account,
-            emit=self._emit,
+            emit=self._tell,
             audio=audio,
             own_host=plan.host,
             forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address, agent.tls)),
@@ -263,6 +302,27 @@ class Switchboard:
             return
         self._registered = status // 100 == 2  # noqa: PLR2004  the class of success
         self._emit(events.Registered(at=time.monotonic(), status=status, reason=reason))
+
+    # ------------------------------------------------------------------ sound
+
+    def _tell(self, event: events.Event) -> None:
+        """Hand on what a call tells, and make the tones that go with it."""
+        if self._card is not None:
+            match event:
+                case events.Ringing():
+                    self._card.sound(RINGBACK)
+                case events.Established() | events.Ended():
+                    self._card.hush()
+        self._emit(event)
+
+    def _tell_of_sound(self, now: float) -> None:
+        while self._lost:
+            self._emit(events.SoundLost(at=now, what=self._lost.popleft()))
+        is_due = self._plan is not None and self._plan.levels and now - self._levels_at >= LEVELS_EVERY_S
+        if is_due and self._card is not None and self._call is not None and self._call.is_up():
+            self._levels_at = now
+            microphone, speaker = self._card.levels()
+            self._emit(events.Levels(at=now, microphone=round(microphone, 3), speaker=round(speaker, 3)))
 
     # ------------------------------------------------------------------ answers
 

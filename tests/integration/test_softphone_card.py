@@ -1,0 +1,161 @@
+"""A call between two virtual headsets of a private sound server: microphone to speaker, both ways, and its keys."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from adapter.softphone import events
+from adapter.softphone.audio import GOOD_MEDIAN, compare
+from adapter.softphone.phone import PhoneError
+from adapter.softphone.soundserver import choose, list_devices
+from tests.integration.test_softphone_call import ALICE, BOB, last, phone, until
+from tests.interop.sound import SoundServer
+from tests.interop.tool import Tool
+
+__all__ = ["phone"]
+WAV_HEADER_BYTES = 44
+PROGRAMS = ("pulseaudio", "pactl", "parec", "pacat", "paplay", "sox")
+missing = [program for program in PROGRAMS if shutil.which(program) is None]
+pytestmark = [
+    pytest.mark.audio,
+    pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)} (make interop-setup)"),
+]
+
+
+@pytest.fixture
+async def sound(tmp_path, monkeypatch):
+    """A sound server of our own, where phones and tools of this test find it."""
+    server = SoundServer(tmp_path / "pulse")
+    await server.start()
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{server.socket}")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "pulse"))
+    try:
+        async with asyncio.timeout(15):
+            while not (await list_devices()).speakers:  # noqa: ASYNC110 -- another program's doing
+                await asyncio.sleep(0.1)
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest.fixture
+async def tools(tmp_path):
+    """Give a starter of programs; all of them are ended at the end."""
+    started = []
+
+    async def start(*argv):
+        tool = await Tool.start(argv[0], list(argv), log=tmp_path / f"{argv[0]}-{len(started)}.log")
+        started.append(tool)
+        return tool
+
+    yield start
+    for tool in started:
+        await tool.stop()
+
+
+async def recording(tools, folder, name):
+    """Record what a speaker plays; the file and the recorder, once it runs."""
+    path = folder / f"{name}.wav"
+    argv = ("--file-format=wav", "--rate=16000", "--channels=1", "--format=s16le", f"--device={name}.monitor")
+    tool = await tools("parec", *argv, str(path))
+    async with asyncio.timeout(10):
+        while not path.exists() or path.stat().st_size <= WAV_HEADER_BYTES:  # noqa: ASYNC110 -- as above
+            await asyncio.sleep(0.05)
+    return path, tool
+
+
+async def headsets(phone, **bob):
+    alice = await phone("alice", microphone="pulse:mic_a.monitor", speaker="pulse:spk_a", levels=True)
+    bob = await phone("bob", microphone="pulse:mic_b.monitor", speaker="pulse:spk_b", **bob)
+    return alice, bob
+
+
+async def test_what_is_said_into_one_microphone_comes_out_of_the_other_speaker(sound, tools, phone, tmp_path):
+    alice, bob = await headsets(phone, auto_answer=True)
+    await alice.call(f"sip:bob@{bob.address}")
+    await until(alice, events.Established)
+    recorders = [await recording(tools, tmp_path, name) for name in ("spk_a", "spk_b")]
+    await asyncio.gather(
+        *[
+            (await tools("paplay", f"--device={name}", str(voice))).wait(20)
+            for name, voice in (("mic_a", ALICE), ("mic_b", BOB))
+        ]
+    )
+    loud = [event for event in drained(alice) if isinstance(event, events.Levels)]
+    await alice.hangup()
+    for _, recorder in recorders:
+        await recorder.stop()
+    assert compare(ALICE, tmp_path / "spk_b.wav").median >= GOOD_MEDIAN
+    assert compare(BOB, tmp_path / "spk_a.wav").median >= GOOD_MEDIAN
+    assert max(event.microphone for event in loud) > 0.1
+    assert max(event.speaker for event in loud) > 0.1
+
+
+async def test_keys_of_a_call_reach_the_other_side(sound, phone):
+    alice, bob = await headsets(phone, auto_answer=True)
+    with pytest.raises(PhoneError, match="no call is up"):
+        await alice.mute(on=True)
+    await alice.call(f"sip:bob@{bob.address}")
+    await until(alice, events.Established)
+    await last(bob, events.Established)
+    await alice.digits("1#")
+    assert (await last(bob, events.Digit)).digit == "1"
+    assert (await last(bob, events.Digit)).digit == "#"
+    with pytest.raises(PhoneError, match="dial pad"):
+        await alice.digits("E")
+    await alice.hold(on=True)
+    assert (await last(alice, events.Held)).here
+    there = await last(bob, events.Held)
+    assert (there.on, there.here) == (True, False)
+    await alice.hold(on=False)
+    assert not (await last(bob, events.Held)).on
+    await alice.mute(on=True)
+    await alice.volume(150)
+    with pytest.raises(PhoneError, match="percent"):
+        await alice.volume(1000)
+    await alice.hangup()
+    ended = await last(bob, events.Ended)
+    assert ended.cause == "hung up there"
+
+
+async def test_a_phone_rings_and_the_caller_hears_that_it_does(sound, tools, phone, tmp_path):
+    alice, bob = await headsets(phone)
+    recorders = [await recording(tools, tmp_path, name) for name in ("spk_a", "spk_b")]
+    await alice.call(f"sip:bob@{bob.address}")
+    await last(bob, events.Incoming)
+    await bob.ring()
+    await asyncio.sleep(2)  # the length of a ring
+    await alice.hangup()
+    await last(bob, events.Ended)
+    for path, recorder in recorders:
+        await recorder.stop()  # writes how long the file is
+        process = await asyncio.create_subprocess_exec("sox", str(path), "-n", "stat", stderr=asyncio.subprocess.PIPE)
+        _, text = await process.communicate()
+        loudest = next(line for line in text.decode().splitlines() if line.startswith("Maximum amplitude"))
+        assert float(loudest.split()[-1]) > 0.05, path
+
+
+async def test_a_sound_server_that_dies_leaves_the_call_alone(sound, phone):
+    alice, bob = await headsets(phone, auto_answer=True)
+    await alice.call(f"sip:bob@{bob.address}")
+    await until(alice, events.Established)
+    await sound.stop()
+    lost = {(await last(alice, events.SoundLost)).what, (await last(alice, events.SoundLost)).what}
+    assert lost == {"microphone", "speaker"}
+    await alice.hangup()
+    assert (await last(alice, events.Ended)).established
+
+
+async def test_devices_are_listed_and_chosen_by_name(sound):
+    found = await list_devices()
+    assert {device.end.device for device in found.speakers} == {"mic_a", "spk_a", "mic_b", "spk_b"}
+    assert choose("spk_b", found.speakers, what="speaker") == "pulse:spk_b"
+    assert choose(None, found.speakers, what="speaker") == "pulse"
+
+
+def drained(softphone):
+    found = []
+    while not softphone.events.empty():
+        found.append(softphone.events.get_nowait())
+    return found
