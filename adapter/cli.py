@@ -20,6 +20,7 @@ from adapter.screen import Screen
 COMMANDS: Final = {
     "call": "call somebody by name",
     "listen": "wait for calls and answer them",
+    "devices": "the microphones and speakers to choose from",
     "adapter": "run this device's adapter, for phones of your own",
     "lookup": "what the ring says of somebody: key, pieces, holders, liars",
     "ring": "the nodes of the ring, as this device sees them",

@@ -78,11 +78,14 @@ class Screen:
         if trouble.hint:
             self._err.print(Text.assemble(("hint: ", "bold yellow"), one_line(trouble.hint)), soft_wrap=True)
 
-    def wait(self, text: str, *, clock: bool = False) -> None:
-        """Show `text` in a terminal's moving last line until :meth:`rest`; with `clock`, the time beside it."""
+    def wait(self, text: str, *, clock: bool = False, since: float | None = None) -> None:
+        """Show `text` in a terminal's moving last line until :meth:`rest`.
+
+        The time beside it runs from now with `clock`, or from `since` on the monotonic clock.
+        """
         if not self.is_live:
             return
-        line = _Moving(text, since=time.monotonic() if clock else None)
+        line = _Moving(text, since=time.monotonic() if clock else since)
         if self._moving is None:
             self._moving = self._out.status(line, refresh_per_second=REFRESH_PER_SECOND)
             self._moving.start()

@@ -23,6 +23,18 @@ _DOUBT: Final = "yellow"
 _QUIET: Final = "dim"
 
 
+def devices_table(event: Event) -> list[RenderableType]:
+    """Show what a person may choose as microphone and speaker."""
+    parts: list[RenderableType] = []
+    for kind in ("microphones", "speakers"):
+        table = _table(kind.removesuffix("s"), "device", "")
+        for row in _rows(event, kind):
+            mark = Text("default", style=_GOOD) if row.get("default") else ""
+            table.add_row(str(row.get("about", "")), str(row.get("device", "")), mark)
+        parts.append(table if _rows(event, kind) else Text(f"no {kind}", style=_DOUBT))
+    return parts
+
+
 def lookup_table(event: Event) -> list[RenderableType]:
     """Show what the ring says of a user: the key, each piece with holder and verdict, and what an attack takes."""
     found = _rows(event, "pieces")
@@ -133,6 +145,7 @@ def _date(seconds: object) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
+    "devices": devices_table,
     "lookup": lookup_table,
     "ring": ring_table,
     "status": status_table,

@@ -191,6 +191,11 @@ def _turned_away(event: Event) -> Text:
     return text.append(f": {event.get('why')}\nhint: --allow-unannounced takes such calls", style=_QUIET)
 
 
+def _held(event: Event) -> Text:
+    who = "you" if event.get("here") else "the other side"
+    return Text(f"{who} put the call on hold" if event.get("on") else "the call goes on")
+
+
 def _audio_lost(event: Event) -> Text:
     return Text(f"nothing heard for {duration(event['seconds'])}", style=_DOUBT)
 
@@ -254,6 +259,13 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "turned-away": _turned_away,
     "established": _established,
     "audio-lost": _audio_lost,
+    "levels": lambda _: None,
+    "keys": lambda event: Text(str(event["text"]), style=_QUIET),
+    "muted": lambda event: Text("muted: silence is sent" if event["on"] else "no longer muted"),
+    "held": _held,
+    "dialled": lambda event: Text(f"dialled {event['digits']}"),
+    "digit": lambda event: Text(f"the other side dialled {event['digit']}"),
+    "sound-lost": lambda event: Text(f"the {event['what']} went away: the call goes on without it", style=_BAD),
     "ended": _ended,
     "child-died": _child_died,
     "listening": _listening,

@@ -5,6 +5,7 @@ import contextlib
 from typing import Final
 
 from adapter.commands.conversation import AdapterWatch, caller_of, phone_event
+from adapter.commands.talking import Talk
 from adapter.config import Address, format_address
 from adapter.keyboard import Keyboard
 from adapter.screen import Screen
@@ -41,6 +42,7 @@ class Answerer:
         self._caller = ""
         self._proof: dict[str, object] = {}
         self._is_refused = False
+        self._talk: Talk | None = None
         self._deadline: float | None = None
         self.idle = asyncio.Event()
         """Set as long as nobody rings or talks."""
@@ -102,9 +104,9 @@ class Answerer:
                 self._over()
         self._screen.show(told)
         self._after(event)
-        if isinstance(event, events.Incoming) and self._auto_answer:
+        if isinstance(event, events.Incoming):
             with contextlib.suppress(PhoneError):  # the caller gave up a moment ago: Ended tells so
-                await self._phone.answer()
+                await (self._phone.answer() if self._auto_answer else self._phone.ring())
         if isinstance(event, events.ChildDied):
             self._over()
             await self._revive()
@@ -130,6 +132,7 @@ class Answerer:
     def _over(self) -> None:
         self._deadline = None
         self._is_refused = False
+        self._talk = None
         self.idle.set()
 
     async def _revive(self) -> None:
@@ -148,9 +151,12 @@ class Answerer:
             case events.Incoming() if not self._auto_answer:
                 self._screen.wait(f"{self._caller} is calling: a answers, d declines", clock=True)
             case events.Established():
-                self._screen.wait(f"in call with {self._caller}, h hangs up", clock=True)
+                self._talk = Talk(self._phone, self._screen, peer=self._caller)
+                self._talk.begin()
             case events.Ended():
                 self._rest()
+            case _ if self._talk is not None:
+                self._talk.note(event)
 
     def _rest(self) -> None:
         self._screen.wait(f"{self._user} can be called, Ctrl-C ends")
@@ -158,11 +164,15 @@ class Answerer:
     async def _obey_keys(self) -> None:
         while True:
             key = await self._keyboard.key()
+            if self.idle.is_set():
+                continue
             with contextlib.suppress(PhoneError):  # the call went away under the finger
-                if key in _ANSWER_KEYS and not self.idle.is_set():
-                    await self._phone.answer()
-                elif key in _END_KEYS and not self.idle.is_set():
+                if key in _END_KEYS:
                     await self._end()
+                elif self._talk is not None:
+                    await self._talk.press(key)
+                elif key in _ANSWER_KEYS:
+                    await self._phone.answer()
 
     async def _end(self) -> None:
         with contextlib.suppress(PhoneError):

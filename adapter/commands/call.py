@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.commands import options
 from adapter.commands.conversation import AdapterWatch, phone_event, register
-from adapter.commands.sound import check_sound
+from adapter.commands.sound import Sound, check_sound, choose_devices
+from adapter.commands.talking import Talk
 from adapter.config import Settings, format_address, parse_user
+from adapter.keyboard import Keyboard
 from adapter.link import Link, choose_user, open_link
 from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
 from adapter.screen import Screen
@@ -23,6 +25,7 @@ EXAMPLES: Final = """\
   secp2psip call bob --play speech.wav --record heard.wav --duration 20 --json"""
 DEFAULT_TIMEOUT_S: Final = 60.0
 """How long the other phone may ring."""
+HANG_UP_KEYS: Final = frozenset("hq")
 END_S: Final = 4.0
 """How long the end of a call may take before it is called ended anyway."""
 _HINTS: Final = {
@@ -73,11 +76,20 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
             hint="name somebody else, or say who calls with --user",
         )
     check_sound(args.play, args.record)
+    sound = await choose_devices(args)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, caller, screen.show)
+    sound.tell(screen)
     try:
         async with Softphone() as phone:
-            return await _Calling(link, phone, screen, args, caller=caller, callee=callee).run()
+            with Keyboard() as keyboard:
+                calling = _Calling(link, phone, screen, args, sound, caller=caller, callee=callee)
+                keys = asyncio.create_task(calling.obey(keyboard))
+                try:
+                    return await calling.run()
+                finally:
+                    keys.cancel()
+                    await asyncio.gather(keys, return_exceptions=True)
     finally:
         screen.rest()
         await link.close()
@@ -87,7 +99,15 @@ class _Calling:
     """One call, from the INVITE to its end."""
 
     def __init__(
-        self, link: Link, phone: Softphone, screen: Screen, args: argparse.Namespace, *, caller: str, callee: str
+        self,
+        link: Link,
+        phone: Softphone,
+        screen: Screen,
+        args: argparse.Namespace,
+        sound: Sound,
+        *,
+        caller: str,
+        callee: str,
     ) -> None:
         self._link, self._phone, self._screen = link, phone, screen
         self._caller, self._callee = caller, callee
@@ -95,6 +115,8 @@ class _Calling:
         self._record: Path | None = args.record
         self._duration_s: float | None = args.duration
         self._timeout_s: float = args.timeout
+        self._sound = sound
+        self._talk: Talk | None = None
         self._plain: bool = args.plain
         self._require_encryption: bool = args.require_encryption
         self._established = self._interrupted = self._timed_out = self._ending = False
@@ -108,6 +130,9 @@ class _Calling:
             registrar=sip,
             play=self._play,
             record=self._record,
+            microphone=self._sound.microphone,
+            speaker=self._sound.speaker,
+            levels=self._screen.is_live,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
         )
@@ -123,6 +148,16 @@ class _Calling:
             self._screen.rest()
             self._screen.show(phone_event(event))
             return self._conclude(event)
+
+    async def obey(self, keyboard: Keyboard) -> None:
+        """Do what the keys say, until cancelled."""
+        while True:
+            key = await keyboard.key()
+            if key in HANG_UP_KEYS:
+                self._interrupted = not self._established
+                await self._hang_up()
+            elif self._talk is not None:
+                await self._talk.press(key)
 
     async def _next(self) -> events.Event:
         """Return what the phone tells next. Ctrl-C and the deadlines hang up; the end then comes as usual."""
@@ -163,7 +198,10 @@ class _Calling:
                 told |= {"peer": self._callee} | await watch.proof()
         self._screen.show(told)
         if isinstance(event, events.Established):
-            self._screen.wait(f"in call with {self._callee}, Ctrl-C hangs up", clock=True)
+            self._talk = Talk(self._phone, self._screen, peer=self._callee)
+            self._talk.begin()
+        elif self._talk is not None:
+            self._talk.note(event)
 
     def _adapter_gone(self) -> None:
         self._screen.show({"event": "adapter-gone", "in_call": True})

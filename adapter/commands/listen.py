@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from adapter.commands import options
 from adapter.commands.answering import Answerer
 from adapter.commands.conversation import AdapterWatch, register
-from adapter.commands.sound import check_sound
+from adapter.commands.sound import Sound, check_sound, choose_devices
 from adapter.config import Settings, format_address
 from adapter.control_client import ControlError, NoAdapter
 from adapter.keyboard import Keyboard
@@ -49,9 +49,11 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     """Wait for calls until enough came or Ctrl-C."""
     user = choose_user(settings)
     check_sound(args.play, args.record)
+    sound = await choose_devices(args)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, user, screen.show)
-    listening = _Listening(link, settings, screen, args, user=user)
+    sound.tell(screen)
+    listening = _Listening(link, settings, screen, args, sound, user=user)
     try:
         await listening.run()
     finally:
@@ -63,7 +65,9 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
 class _Listening:
     """A phone, the adapter that it is registered with, and the way back to that adapter."""
 
-    def __init__(self, link: Link, settings: Settings, screen: Screen, args: argparse.Namespace, *, user: str) -> None:
+    def __init__(
+        self, link: Link, settings: Settings, screen: Screen, args: argparse.Namespace, sound: Sound, *, user: str
+    ) -> None:
         self._link = link
         self._state = StateDir(settings.state_dir)
         self._screen = screen
@@ -76,6 +80,7 @@ class _Listening:
         self._duration_s: float | None = args.duration
         self._play: Path | None = args.play
         self._record: Path | None = args.record
+        self._sound = sound
         self._phone = Softphone()
         self._gone = asyncio.Event()
 
@@ -115,6 +120,9 @@ class _Listening:
             registrar=format_address(self._link.sip),
             play=self._play,
             record=self._record,
+            microphone=self._sound.microphone,
+            speaker=self._sound.speaker,
+            levels=self._screen.is_live,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
         )

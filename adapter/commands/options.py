@@ -85,8 +85,20 @@ def add_encryption(parser: argparse.ArgumentParser) -> None:
 
 def add_sound(parser: argparse.ArgumentParser) -> None:
     """Add the files that stand for microphone and speaker."""
-    parser.add_argument("--play", type=Path, metavar="FILE.wav", help="what the other side hears, again and again")
     parser.add_argument(
-        "--record", type=Path, metavar="FILE.wav", help="write what the other side says; an older file goes"
+        "--mic", metavar="DEVICE", help="microphone, as secp2psip devices names it, or none (default: the usual one)"
+    )
+    parser.add_argument("--speaker", metavar="DEVICE", help="the same for the speaker")
+    parser.add_argument(
+        "--play",
+        type=Path,
+        metavar="FILE.wav",
+        help="what the other side hears, again and again, in place of a microphone",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE.wav",
+        help="write what the other side says, in place of a speaker; an older file goes",
     )
     parser.add_argument("--duration", type=seconds, metavar="S", help="hang up S seconds after the call is answered")

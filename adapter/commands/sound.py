@@ -1,22 +1,63 @@
-"""The WAV files that stand for microphone and speaker, judged before a call begins.  I/O: reads and tries those files.
+"""What a call sounds through: devices, or files in their place.  I/O: reads and tries files, asks the sound server.
 
 PJSIP would find the same flaws when the call stands already and somebody listens. What it plays: PCM of 16 bits, any
 usual rate, stereo mixed to mono, and at least 400 bytes of it; it records to names that end in .wav alone.
 """
 
+import argparse
 import shlex
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from adapter.problems import UsageProblem
+from adapter.screen import Screen
+from adapter.softphone.soundserver import INSTALL, NONE, choose, list_devices
 
+ECHO: Final = "use a headset, or the other side hears itself: this phone cancels no echo"
 SAMPLE_BYTES: Final = 2
 MAX_CHANNELS: Final = 2
 RATES_HZ: Final = range(8_000, 48_001)
 MIN_BYTES: Final = 400
 """PJSIP calls less sound than this too short."""
 _PLAYS: Final = "--play takes a WAV file: 16 bits, best mono with 8 or 16 kHz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """What a call sounds through; each is empty for none."""
+
+    microphone: str = ""
+    speaker: str = ""
+    missing: str = ""
+    """Why silence will be sent though nobody asked for it."""
+
+    def tell(self, screen: Screen) -> None:
+        """Say what a person has to know before he speaks."""
+        if self.missing:
+            text = f"no microphone: silence is sent ({self.missing})"
+            screen.show({"event": "warning", "text": text, "hint": f"--play FILE.wav, or {INSTALL}"})
+        if self.microphone and self.speaker:
+            screen.show({"event": "keys", "text": ECHO})
+
+
+async def choose_devices(args: argparse.Namespace) -> Sound:
+    """Return microphone and speaker for the phone: a file stands in place of the device that nobody named.
+
+    Raises UsageProblem where a device is named that is not there.
+    """
+    wanted = (
+        NONE if args.mic is None and args.play else args.mic,
+        NONE if args.speaker is None and args.record else args.speaker,
+    )
+    if wanted == (NONE, NONE):
+        return Sound()
+    found = await list_devices()
+    microphone = choose(wanted[0], found.microphones, what="microphone")
+    speaker = choose(wanted[1], found.speakers, what="speaker")
+    is_missing = not microphone and wanted[0] is None
+    return Sound(microphone=microphone, speaker=speaker, missing=(found.why or "none is there") if is_missing else "")
 
 
 def check_sound(play: Path | None, record: Path | None) -> None:
