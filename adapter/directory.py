@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from adapter.evidence import Evidence
-from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameUnknown
+from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameRevoked, NameUnknown
 from overlay.ring.chord import Chord, RingUnreachable
 from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, piece_position
 from overlay.ring.placement import place
@@ -52,14 +52,20 @@ class Directory:
         dealing_public: bytes,
         k: int,
         n: int,
+        overlay: str = "",
+        overlay_public: bytes = b"",
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`dealing_public` is the 32-byte key that signs this overlay's pieces, `k` of `n` its threshold."""
+        """`dealing_public` is the 32-byte key that signs this overlay's pieces, `k` of `n` its threshold.
+
+        `overlay` is its name and `overlay_public` the 32-byte key that may revoke users' keys in their place.
+        """
         check_threshold(k, n)
         self._ring, self._dealing, self._k, self._n = ring, dealing_public, k, n
         self._rng: random.Random = rng or random.SystemRandom()
         self._clock = clock
+        self._overlay, self._overlay_public = overlay, overlay_public
 
     async def find(
         self,
@@ -74,11 +80,18 @@ class Directory:
 
         `min_sequence` skips older records (ask for one more than the record that led nowhere).  `full` asks every known
         node, so that all figures speak of the whole ring.  Without `record_needed` the key alone is enough.
-        Raises NameUnknown, NameAway, KeyUnverifiable, RingUnreachable.
+        Raises NameUnknown, NameAway, NameRevoked, KeyUnverifiable, RingUnreachable.
         """
         search = _Search(
             self._ring,
-            Evidence(aor, dealing_public=self._dealing, k=self._k, n=self._n),
+            Evidence(
+                aor,
+                dealing_public=self._dealing,
+                k=self._k,
+                n=self._n,
+                overlay=self._overlay,
+                overlay_public=self._overlay_public,
+            ),
             aor=aor,
             n=self._n,
             drawn=draw_indices(self._n, 2 * self._k - 1, self._rng),
@@ -174,6 +187,8 @@ class _Search:
         key = self._evidence.decide(everyone=False)
         if key is None:
             return False
+        if self._evidence.is_revoked(key):
+            return True
         return self._wanted is None or self._record(key) is not None
 
     def _record(self, key: Key) -> LookupRecord | None:
@@ -217,6 +232,8 @@ class _Search:
         key = evidence.decide(everyone=everyone)
         if key is None:
             raise self._no_key()
+        if evidence.is_revoked(key):
+            raise NameRevoked(f"the key of {self._aor} is revoked")
         record, record_liars = evidence.newest_record(key, self._clock())
         if self._wanted is not None and (record is None or record.sequence < self._wanted):
             raise NameAway(f"{self._aor} is registered but has no live address")

@@ -31,9 +31,12 @@ from overlay.trust.identity import KeyBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord
 from overlay.trust.shamir import combine, share_at
+from overlay.trust.tombstone import Tombstone
 
 MAX_PIECES_HEARD = 32
 """Pieces looked at in one node's answer; an honest node holds at most n of them."""
+MAX_TOMBSTONES = 64
+"""Tombstones looked at in one lookup."""
 RECORD_INDEX = 0
 """The index under which a liar is named whose lie was a lookup record; pieces count from 1."""
 
@@ -46,11 +49,18 @@ _Ballot = tuple[int, bytes]
 class Evidence:
     """The answers to one lookup, in the order in which they came."""
 
-    def __init__(self, aor: str, *, dealing_public: bytes, k: int, n: int) -> None:
-        """`aor` is the name asked for, `dealing_public` the 32-byte key that signs pieces."""
+    def __init__(
+        self, aor: str, *, dealing_public: bytes, k: int, n: int, overlay: str = "", overlay_public: bytes = b""
+    ) -> None:
+        """`aor` is the name asked for, `dealing_public` the 32-byte key that signs pieces.
+
+        `overlay` and its key (32 bytes) are what tombstones are judged by.
+        """
+        self._overlay, self._overlay_public = overlay, overlay_public
         self._aor, self._dealing, self._k, self._n = aor, dealing_public, k, n
         self._pieces: list[tuple[PieceVerdict, KeyPiece]] = []
         self._records: list[tuple[Peer, LookupRecord]] = []
+        self._tombstones: list[Tombstone] = []
         self._judged: tuple[int, bool, Key | None] | None = None
         self._places: set[tuple[int, RingId]] = set()
         self.answered: dict[Peer, bool] = {}
@@ -75,6 +85,8 @@ class Evidence:
             self._pieces.append((self._check(peer, piece, now), piece))
         if holding.record is not None:
             self._records.append((peer, holding.record))
+        if holding.tombstone is not None and len(self._tombstones) < MAX_TOMBSTONES:
+            self._tombstones.append(holding.tombstone)
         self._judged = None
 
     def has(self, index: int) -> bool:
@@ -105,6 +117,20 @@ class Evidence:
             if best is None or record.sequence > best.sequence:
                 best = record
         return best, tuple(liars)
+
+    def is_revoked(self, key: Key) -> bool:
+        """Whether anybody gave a tombstone of this key: one is enough, for no holder can make one up."""
+        return any(self._revokes(tombstone, key) for tombstone in self._tombstones)
+
+    def _revokes(self, tombstone: Tombstone, key: Key) -> bool:
+        named = (tombstone.aor, tombstone.generation, tombstone.bundle)
+        if named != (self._aor, key.generation, key.bundle.encode()):
+            return False
+        try:
+            tombstone.verify(overlay=self._overlay, overlay_public=self._overlay_public)
+        except RemoteError:
+            return False
+        return True
 
     def conflicts(self) -> tuple[str, ...]:
         """Name each piece of which two different shares carry a valid signature: a leaked key or a lying bootstrap."""

@@ -28,7 +28,7 @@ from adapter.calls.events import (
 )
 from adapter.calls.inviting import Inviting
 from adapter.calls.receipt import proof_of
-from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameUnknown
+from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
@@ -268,6 +268,8 @@ async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found |
         return Failure.UNKNOWN
     except NameAway:
         return Failure.AWAY
+    except NameRevoked:
+        return Failure.REVOKED
     except KeyUnverifiable:
         return Failure.UNVERIFIABLE
     except RemoteError as error:

@@ -110,7 +110,11 @@ class Found:
 
 
 class LookupFailed(RemoteError):
-    """The ring answered, and there is nothing to call; one of the three below."""
+    """The ring answered, and there is nothing to call; one of the four below."""
+
+
+class NameRevoked(LookupFailed):
+    """The name's key is on the ring, and its owner or the operator has revoked it."""
 
 
 class NameUnknown(LookupFailed):

@@ -212,7 +212,12 @@ class Membership:
             await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
         self._ring = ring
         self._directory = Directory(
-            ring, dealing_public=enrolment.dealing.dealing_public, k=enrolment.dealing.k, n=enrolment.dealing.n
+            ring,
+            dealing_public=enrolment.dealing.dealing_public,
+            k=enrolment.dealing.k,
+            n=enrolment.dealing.n,
+            overlay=enrolment.overlay,
+            overlay_public=enrolment.overlay_bundle.ed25519,
         )
 
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:

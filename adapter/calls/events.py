@@ -17,6 +17,8 @@ class Failure(Enum):
 
     UNKNOWN = auto()
     """Nobody holds that name."""
+    REVOKED = auto()
+    """His key is on the ring, and revoked."""
     AWAY = auto()
     """The key is there, a live lookup record is not."""
     UNVERIFIABLE = auto()

@@ -14,6 +14,7 @@ RETRY_AFTER_S = 5
 FAILURES: Mapping[Failure, tuple[int, str]] = {
     Failure.UNKNOWN: (404, "nobody on the ring knows {callee}"),
     Failure.AWAY: (480, "{callee} is registered but away"),
+    Failure.REVOKED: (480, "the key of {callee} is revoked"),
     Failure.UNVERIFIABLE: (438, "{callee}'s key could not be verified"),
     Failure.UNREACHABLE: (503, "the ring does not answer"),
 }

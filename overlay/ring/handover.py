@@ -85,7 +85,7 @@ class Handover:
         for piece in holding.pieces:
             # min() takes the first of equals: the nearest successor
             for heir in sorted(counts, key=lambda heir: counts[heir]):
-                if await self._calls.store_at(heir, piece, holding.record, share_list=share_list):
+                if await self._calls.store_at(heir, piece, holding.tombstone or holding.record, share_list=share_list):
                     counts[heir] += 1
                     break
 
@@ -103,4 +103,4 @@ class Handover:
                 owner = await self._find_successor(place)
                 found = await self._calls.fetch_at(owner, aor) if owner.id != self._me else None
                 if found is not None and not found.pieces:
-                    await self._calls.store_at(owner, piece, holding.record, share_list=share_list)
+                    await self._calls.store_at(owner, piece, holding.tombstone or holding.record, share_list=share_list)

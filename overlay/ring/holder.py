@@ -7,6 +7,7 @@ which is counted and not answered. A store is answered with what became of it, a
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from overlay.errors import RemoteError
@@ -14,6 +15,8 @@ from overlay.ring.ids import id_to_bytes
 from overlay.ring.rpc import packed_size
 from overlay.trust.identity import is_aor
 from overlay.trust.records import Release
+from overlay.trust.signed import kind_of
+from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +31,7 @@ MAX_PAGE_BYTES: Final = 1100
 MAX_ENCODED_BYTES: Final = 400
 """An encoded piece or release; whatever is longer is none."""
 MAX_LOOKUP_RECORD_BYTES: Final = 700
-"""An encoded lookup record with the longest chain of successions."""
+"""An encoded lookup record with the longest chain of successions, or a tombstone in its place."""
 MAX_SHARE_LIST_BYTES: Final = 600
 """An encoded share list of MAX_PIECES digests."""
 
@@ -52,9 +55,19 @@ class Holder:
         list_bytes = _optional(share_list, MAX_SHARE_LIST_BYTES)
         now = self._clock()
         if piece_bytes is not None:
+            grave = record_bytes if record_bytes is not None and kind_of(record_bytes) == Tombstone.KIND else None
             kept = self.store.put_piece(
-                piece_bytes, record_bytes, share_list=list_bytes, keys=self._keys, sender=sender.id, now=now
+                piece_bytes,
+                None if grave else record_bytes,
+                share_list=list_bytes,
+                keys=self._keys,
+                sender=sender.id,
+                now=now,
             )
+            if grave is not None and kept.held:
+                kept = self.store.put_tombstone(grave, keys=self._keys, now=now)
+        elif record_bytes is not None and kind_of(record_bytes) == Tombstone.KIND:
+            kept = self.store.put_tombstone(record_bytes, keys=self._keys, now=now)
         elif record_bytes is not None:
             kept = self.store.put_record(record_bytes, now)
         else:
@@ -66,17 +79,20 @@ class Holder:
         if not is_aor(aor) or type(first_index) is not int:
             raise RemoteError("fetch of what is no name")
         holding = self.store.get(str(aor), self._clock())
-        record = holding.record.encode() if holding.record is not None and first_index == 0 else None
+        shown = holding.shown
+        record = shown.encode() if shown is not None and first_index == 0 else None
         room = MAX_PAGE_BYTES - packed_size(record)
         pieces: list[bytes] = []
-        for piece in holding.pieces:
-            if piece.index < first_index:
+        both = sorted((*holding.former, *holding.pieces), key=lambda piece: piece.index)
+        # while a key is changed an index may have two pieces, which go together: a page is asked for by index
+        for index, group in groupby(both, key=lambda piece: piece.index):
+            if index < first_index:
                 continue
-            encoded = piece.encode()
-            room -= packed_size(encoded)
+            encoded = [piece.encode() for piece in group]
+            room -= sum(map(packed_size, encoded))
             if room < 0:
                 return [pieces, record, True]
-            pieces.append(encoded)
+            pieces += encoded
         return [pieces, record, False]
 
     def on_release(self, sender: Peer, release: object) -> list[Any]:  # noqa: ARG002 - its owner signed it

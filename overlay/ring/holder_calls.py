@@ -14,6 +14,8 @@ from overlay.ring.retransmission import PATIENT
 from overlay.ring.rpc import packed_size
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord
+from overlay.trust.signed import kind_of
+from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
     from overlay.ring.holder import Holder
@@ -35,11 +37,17 @@ class HolderCalls:
         self._holder = holder
 
     async def store_at(
-        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+        self,
+        peer: Peer,
+        piece: KeyPiece | None,
+        record: LookupRecord | Tombstone | None,
+        *,
+        share_list: ShareList | None = None,
     ) -> bool:
         """Ask a node to keep something; True only when it says that it holds it now.
 
-        A piece is kept only where a share list names it: this one, or one that the node has.
+        A piece is kept only where a share list names it: this one, or one that the node has. A tombstone goes in the
+        place of the record.
         """
         offered = [None if it is None else it.encode() for it in (piece, record, share_list)]
         if piece is not None and record is not None and packed_size(offered) > MAX_STORE_BYTES:
@@ -61,13 +69,13 @@ class HolderCalls:
 
     async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
         """Return all that a node holds of a user, as far as it could be read; None when it is silent."""
-        pieces: dict[int, KeyPiece] = {}
-        record: LookupRecord | None = None
+        pieces: dict[tuple[int, int], KeyPiece] = {}
+        record: LookupRecord | Tombstone | None = None
         first_index = 0
         for page in range(MAX_PAGES):
             answered, value = await self._fetch(peer, aor, first_index)
             if not answered:
-                return None if page == 0 else Holding(pieces=_ordered(pieces), record=record)
+                return None if page == 0 else _holding(pieces, record)
             try:
                 encoded, first_record, more = _page(value)
             except RemoteError as flaw:
@@ -76,19 +84,20 @@ class HolderCalls:
             fresh = self._pieces(encoded, aor, first_index)
             pieces.update(fresh)
             record = record or self._record(first_record, aor)
-            if not more or not fresh:
+            if not more or (not fresh and page > 0):
                 break
-            first_index = max(fresh) + 1
-        return Holding(pieces=_ordered(pieces), record=record)
+            # a long record may leave no room for a piece on its page
+            first_index = max((index for index, _ in fresh), default=0) + 1
+        return _holding(pieces, record)
 
     async def _fetch(self, peer: Peer, aor: str, first_index: int) -> tuple[bool, Any]:
         if peer.id == self._rpc.me.id:
             return True, self._holder.on_fetch(peer, aor, first_index)
         return await self._rpc.ask(peer, "fetch", aor, first_index, patience=PATIENT)
 
-    def _pieces(self, encoded: list[Any], aor: str, first_index: int) -> dict[int, KeyPiece]:
+    def _pieces(self, encoded: list[Any], aor: str, first_index: int) -> dict[tuple[int, int], KeyPiece]:
         """Return what can be read as this user's pieces from an index on."""
-        pieces: dict[int, KeyPiece] = {}
+        pieces: dict[tuple[int, int], KeyPiece] = {}
         for item in encoded:
             try:
                 piece = KeyPiece.decode(item)
@@ -96,14 +105,15 @@ class HolderCalls:
                 self._rpc.counters[flaw.reason] += 1
                 continue
             if piece.aor == aor and piece.index >= first_index:
-                pieces[piece.index] = piece
+                pieces[piece.index, piece.generation] = piece
         return pieces
 
-    def _record(self, encoded: object, aor: str) -> LookupRecord | None:
+    def _record(self, encoded: object, aor: str) -> LookupRecord | Tombstone | None:
         if not isinstance(encoded, bytes):
             return None
+        kind = Tombstone if kind_of(encoded) == Tombstone.KIND else LookupRecord
         try:
-            record = LookupRecord.decode(encoded)
+            record: LookupRecord | Tombstone = kind.decode(encoded)
         except RemoteError as flaw:
             self._rpc.counters[flaw.reason] += 1
             return None
@@ -115,8 +125,13 @@ def _is_yes(value: object) -> bool:
     return isinstance(value, list) and len(value) > 0 and value[0] is True
 
 
-def _ordered(pieces: dict[int, KeyPiece]) -> tuple[KeyPiece, ...]:
-    return tuple(pieces[index] for index in sorted(pieces))
+def _holding(pieces: dict[tuple[int, int], KeyPiece], beside: LookupRecord | Tombstone | None) -> Holding:
+    """Return what was read: pieces of two generations perhaps, and what came beside them."""
+    return Holding(
+        pieces=tuple(pieces[place] for place in sorted(pieces)),
+        record=beside if isinstance(beside, LookupRecord) else None,
+        tombstone=beside if isinstance(beside, Tombstone) else None,
+    )
 
 
 def _page(value: Any) -> tuple[list[Any], Any, bool]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from overlay.ring.ids import RingId
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, ShareList
+    from overlay.trust.tombstone import Tombstone
 
 
 class Kept(Enum):
@@ -23,7 +24,8 @@ class Kept(Enum):
     EXPIRED = "expired"
     UNLISTED = "no share list of the overlay key names it"
     CONFLICT = "it contradicts what is held"
-    OTHER_GENERATION = "another generation is alive"
+    OTHER_GENERATION = "a newer generation is held"
+    REVOKED = "the key is revoked"
     REPLAYED = "a release of this number was obeyed before"
     NO_PIECE = "no piece of that key is held"
     FULL = "store is full"
@@ -42,11 +44,33 @@ class Holding:
     pieces: tuple[KeyPiece, ...] = ()
     """Ascending by index."""
     record: LookupRecord | None = None
+    former: tuple[KeyPiece, ...] = ()
+    """Pieces of the generation before, kept until the owner is seen to go on with the new one."""
+    former_record: LookupRecord | None = None
+    """The record beside those."""
+    tombstone: Tombstone | None = None
+    """What says that the key of these pieces is revoked; there is no record then."""
+
+    @property
+    def shown(self) -> LookupRecord | Tombstone | None:
+        """What a reader is given beside the pieces.
+
+        While a new generation comes in, the record goes with the generation whose key can be had here.
+        """
+        if self.tombstone is not None:
+            return self.tombstone
+        if (
+            self.former_record is not None
+            and self.pieces
+            and len(self.pieces) < min(self.pieces[0].k, len(self.former))
+        ):
+            return self.former_record
+        return self.record
 
     @property
     def is_empty(self) -> bool:
         """Whether the node holds nothing of the user."""
-        return not self.pieces and self.record is None
+        return not self.pieces and self.record is None and self.tombstone is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +91,12 @@ def judge(offered: KeyPiece, held: dict[int, KeyPiece]) -> Kept:
     """Decide on a piece with a good signature beside the live pieces held of the same user.
 
     The first share of an index stays: whoever has the dealing key can sign another one and still replaces nothing. The
-    same share with a later end is a renewal, which only the dealing key can sign.
+    same share with a later end is a renewal, which only the dealing key can sign. A newer generation follows an older
+    one, if the overlay key lists it (`listed`); the older never comes back while the newer lives.
     """
     for piece in held.values():
         if piece.generation != offered.generation:
-            return Kept.OTHER_GENERATION
+            return Kept.OTHER_GENERATION if piece.generation > offered.generation else Kept.KEPT
         if (piece.k, piece.n, piece.thumbprint) != (offered.k, offered.n, offered.thumbprint):
             return Kept.CONFLICT
     mine = held.get(offered.index)
@@ -79,6 +104,5 @@ def judge(offered: KeyPiece, held: dict[int, KeyPiece]) -> Kept:
         return Kept.KEPT
     if mine.share != offered.share:
         return Kept.CONFLICT
-    if offered.expires_at <= mine.expires_at:
-        return Kept.SAME if offered == mine else Kept.OLDER
-    return Kept.KEPT
+    renews = offered.expires_at > mine.expires_at
+    return Kept.KEPT if renews else Kept.SAME if offered == mine else Kept.OLDER

@@ -6,20 +6,24 @@ The rules:
 2. The first share of an index stays until it expires. Another one, signed as well as it may be, is refused and kept as
    evidence; nobody pushes an honest holder's piece out, not even with the dealing key.
 3. An expiry is the signer's. The holder never extends it; a later one comes with a new signature over the same share.
-4. One generation of a user at a time. A record is kept beside a live piece of its key only; the highest sequence wins.
+4. One generation of a user counts: a newer one that the overlay key lists takes the place of an older, which is shown
+   beside it until its owner goes on with the new key (FORMER_S). A record is kept beside a live piece of its key only;
+   the highest sequence wins.
 5. One share list of a user: the same with a later expiry replaces it, another one is refused and kept as evidence.
-6. Every number that a stranger can push has a cap.
-7. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
+6. A tombstone of the key of the pieces ends its records and renewals, and stays until these pieces would have expired.
+7. Every number that a stranger can push has a cap.
+8. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from overlay.errors import RemoteError
+from overlay.ring.former import Former, read_piece, read_record
+from overlay.ring.graves import Graves
 from overlay.ring.holding import Evidence, Holding, Kept, judge
 from overlay.ring.ids import RingId, id_from_bytes, id_to_bytes
 from overlay.ring.listed import OverlayKeys, judge_listed, read_share_list, weigh
@@ -29,9 +33,10 @@ from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord, Release
 from overlay.trust.shamir import MAX_PIECES
 from overlay.trust.share_list import ShareList
+from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 __all__ = ["Evidence", "Holding", "Kept", "OverlayKeys", "RecordStore"]
@@ -43,8 +48,8 @@ MAX_PER_SENDER: Final = 50_000
 MAX_EVIDENCE: Final = 256
 MAX_EVIDENCE_PER_USER: Final = 4
 MAX_RELEASES: Final = 2 * MAX_USERS
-MAX_READ: Final = 4096
-"""Pieces, and records, that stay decoded: reading one costs ten times what finding it does."""
+FORMER_S: Final = 600
+"""How long the generation before is still shown after its owner went on with the new one."""
 
 
 class RecordStore:
@@ -72,6 +77,7 @@ class RecordStore:
         self._db, damaged = open_store_file(path)
         if damaged is not None:
             self.counters["damaged file set aside"] += 1
+        self._former, self._graves = Former(self._db), Graves(self._db)
         self._per_user: Counter[str] = Counter()
         self._per_sender: Counter[bytes] = Counter()
         self._count()
@@ -114,6 +120,13 @@ class RecordStore:
         except sqlite3.Error:
             return self._noted(Kept.FAILED)
 
+    def put_tombstone(self, data: bytes, *, keys: OverlayKeys, now: float) -> Kept:
+        """Keep the end of a key beside the live pieces of that key."""
+        try:
+            return self._noted(self._put_tombstone(data, keys, now))
+        except sqlite3.Error:
+            return self._noted(Kept.FAILED)
+
     def release(self, release: Release, now: float) -> Kept:
         """Drop the pieces that their owner says lie elsewhere by now; KEPT or SAME means that they are gone.
 
@@ -129,15 +142,24 @@ class RecordStore:
 
     def get(self, aor: str, now: float) -> Holding:
         """Return the live pieces of a user and the live record beside them."""
+        former: dict[int, KeyPiece] = {}
+        former_record = tombstone = None
         try:
             pieces = self._pieces(aor, now)
             record = self._record(aor) if pieces else None
+            if pieces:
+                former = self._former.pieces(aor, now)
+                former_record = self._former.record(aor) if former else None
+                tombstone = self._graves.of(pieces.values(), now)
         except sqlite3.Error:
             self.counters["store failed"] += 1
             return Holding()
         return Holding(
             pieces=tuple(pieces[index] for index in sorted(pieces)),
-            record=record if record is not None and record.counts_until > now else None,
+            record=record if record is not None and record.counts_until > now and tombstone is None else None,
+            former=tuple(former[index] for index in sorted(former)),
+            former_record=former_record if former_record is not None and former_record.counts_until > now else None,
+            tombstone=tombstone,
         )
 
     def share_list(self, aor: str, now: float) -> ShareList | None:
@@ -189,6 +211,8 @@ class RecordStore:
                 self._db.execute("DELETE FROM records WHERE aor NOT IN (SELECT aor FROM pieces)")
                 self._db.execute("DELETE FROM share_lists WHERE aor NOT IN (SELECT aor FROM pieces)")
             self._db.execute("DELETE FROM releases WHERE expires_at <= ?", (now,))
+            self._former.sweep(now)
+            self._graves.sweep(now)
         except sqlite3.Error:
             self.counters["store failed"] += 1
             return 0
@@ -208,7 +232,8 @@ class RecordStore:
         listed = weigh(list_bytes, on_hold, aor=piece.aor, generation=piece.generation, keys=keys, now=now)
         if listed.contradiction is not None and on_hold is not None:
             self._note_evidence(on_hold, listed.contradiction, sender, now)
-        outcome = listed.flaw or self._judge(piece, held, listed.counts, keys=keys, sender=sender, now=now)
+        barred = Kept.REVOKED if self._graves.bars(piece, held, now) else None
+        outcome = barred or listed.flaw or self._judge(piece, held, listed.counts, keys=keys, sender=sender, now=now)
         if outcome is not Kept.KEPT:
             return outcome
         if not held:
@@ -216,6 +241,9 @@ class RecordStore:
             self._drop_user(piece.aor)
         if not self._has_room(piece, held, sender, now):
             return Kept.FULL
+        if any(other.generation < piece.generation for other in held.values()):
+            self._make_way(held.values(), now)
+            held = {}
         if listed.counts is not None and (listed.is_new or not held):
             # before the piece: no piece is ever on the disk without its list
             self._db.execute(
@@ -232,6 +260,14 @@ class RecordStore:
             _decrease(self._per_sender, before)
         self._per_sender[sender] += 1
         return Kept.KEPT
+
+    def _make_way(self, before: Collection[KeyPiece], now: float) -> None:
+        """Put the pieces of an older generation aside; those of a revoked key go at once."""
+        aor = next(iter(before)).aor
+        record, revoked = self._record(aor), self._graves.of(before, now) is not None
+        self._drop_user(aor)
+        if not revoked:
+            self._former.take(before, record)
 
     def _judge(
         self,
@@ -274,11 +310,26 @@ class RecordStore:
         # an expired record no longer stands in the way: its owner may have lost count
         if held is not None and held.counts_until > now and held.sequence >= record.sequence:
             return Kept.OLDER
-        flaw = _record_flaw(record, now)
+        flaw = Kept.REVOKED if self._graves.of(pieces, now) is not None else _record_flaw(record, now)
         if flaw is not None:
             return flaw
         self._db.execute("INSERT OR REPLACE INTO records (aor, body) VALUES (?, ?)", (record.aor, record_bytes))
+        if held is not None:
+            # a second word of the new key: its owner has it, and the generation before is of no more use
+            self._former.end(record.aor, now + FORMER_S)
         return Kept.KEPT
+
+    def _put_tombstone(self, data: bytes, keys: OverlayKeys, now: float) -> Kept:
+        try:
+            tombstone = Tombstone.decode(data)
+            tombstone.verify(overlay=keys.overlay, overlay_public=keys.overlay_public)
+        except RemoteError:
+            return Kept.FORGED
+        pieces = self._pieces(tombstone.aor, now).values()
+        kept = self._graves.dig(tombstone, pieces)
+        if kept is Kept.KEPT:
+            self._db.execute("DELETE FROM records WHERE aor = ?", (tombstone.aor,))
+        return kept
 
     def _release(self, release: Release, now: float) -> Kept:
         pieces = {i: p for i, p in self._pieces(release.aor, now).items() if p.generation == release.generation}
@@ -312,7 +363,7 @@ class RecordStore:
         pieces: dict[int, KeyPiece] = {}
         for index, expires_at, body in rows:
             try:
-                piece = _read_piece(body)
+                piece = read_piece(body)
             except RemoteError:
                 piece = None
             if piece is None or (piece.aor, piece.index, piece.expires_at) != (aor, index, expires_at):
@@ -328,7 +379,7 @@ class RecordStore:
         if row is None:
             return None
         try:
-            record = _read_record(row[0])
+            record = read_record(row[0])
         except RemoteError:
             record = None
         if record is None or record.aor != aor:
@@ -389,12 +440,14 @@ class RecordStore:
         if aor not in self._per_user:
             self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
             self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
+            self._former.drop(aor)
 
     def _drop_user(self, aor: str) -> None:
         for (index,) in self._db.execute("SELECT piece FROM pieces WHERE aor = ?", (aor,)).fetchall():
             self._drop_piece(aor, index)
         self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
         self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
+        self._former.drop(aor)
 
     def _count(self) -> None:
         self._per_user = Counter(dict(self._rows("SELECT aor, COUNT(*) FROM pieces GROUP BY aor")))
@@ -407,18 +460,6 @@ class RecordStore:
         if not outcome.held:
             self.counters[outcome.value] += 1
         return outcome
-
-
-@lru_cache(maxsize=MAX_READ)
-def _read_piece(body: bytes) -> KeyPiece:
-    """Decode a row of ours; what was read lately costs nothing."""
-    return KeyPiece.decode(body)
-
-
-@lru_cache(maxsize=MAX_READ)
-def _read_record(body: bytes) -> LookupRecord:
-    """Decode a row of ours; what was read lately costs nothing."""
-    return LookupRecord.decode(body)
 
 
 def _read_signed(body: bytes) -> KeyPiece | ShareList:

@@ -97,6 +97,15 @@ class Signed:
         check_bytes("signature", self.signature, SIGNATURE_BYTES)
 
 
+def kind_of(data: bytes) -> int | None:
+    """Return the kind that an encoded record claims to be of, None where it is none: so far nothing is checked."""
+    try:
+        values = _unpack(data)
+    except RemoteError:
+        return None
+    return values[0] if values and type(values[0]) is int else None
+
+
 def _unpack(data: bytes) -> list[Any]:
     if type(data) is not bytes or len(data) > MAX_RECORD_BYTES:
         raise RemoteError(f"a record has at most {MAX_RECORD_BYTES} bytes")

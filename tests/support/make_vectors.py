@@ -109,6 +109,7 @@ def records() -> dict[str, Any]:
         "release": people.release().encode().hex(),
         "share_list": people.share_list().encode().hex(),
         "succession": people.succession().encode().hex(),
+        "tombstone": people.tombstone().encode().hex(),
         "lookup_record_succeeding": succeeding().encode().hex(),
     }
 

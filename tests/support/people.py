@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import deal
 from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList, Succession
+from overlay.trust.tombstone import Tombstone
 from overlay.wire.messages import Challenge, Error, Invite, NodeAt, Party, Redirect, Register, Registered
 
 if TYPE_CHECKING:
@@ -102,6 +103,17 @@ def release(keys: PrivateBundle = ALICE, **changes: Any) -> Release:
 def succession(keys: PrivateBundle = ALICE, *, new: PrivateBundle = EVE, **changes: Any) -> Succession:
     given: dict[str, Any] = {"aor": "alice", "generation": 2, "new": new.public}
     return Succession.issue(keys, **(given | changes))
+
+
+def tombstone(keys: PrivateBundle = ALICE, **changes: Any) -> Tombstone:
+    given: dict[str, Any] = {
+        "overlay": OVERLAY,
+        "aor": "alice",
+        "generation": 1,
+        "bundle": ALICE.public,
+        "issued_at": NOW,
+    }
+    return Tombstone.issue(keys, **(given | changes))
 
 
 def challenge(**changes: Any) -> Challenge:

@@ -12,7 +12,8 @@ from overlay.ring.holding import Holding
 from overlay.ring.ids import Peer, RingId, id_to_bytes
 from overlay.trust.pieces import KeyPiece, deal
 from overlay.trust.shamir import PRIME, encode_share
-from tests.support.people import BOB, DAY, DEALER, EVE, NOW, SEED, lookup_record
+from overlay.trust.tombstone import Tombstone
+from tests.support.people import BOB, BOOTSTRAP, DAY, DEALER, EVE, NOW, SEED, lookup_record
 
 K, N = 3, 7
 
@@ -203,3 +204,42 @@ def test_an_expired_record_is_no_lie_and_no_answer():
 def test_two_signed_shares_of_one_piece_are_evidence():
     heard = evidence((0, [TRUE[2]]), (1, [dealt(EVE)[2]]))
     assert heard.conflicts() == ("two signed shares for piece 3 of generation 1",)
+
+
+def grave(signer=BOB, **changes):
+    given = {"overlay": "lan", "aor": "bob", "generation": 1, "bundle": BOB.public, "issued_at": int(NOW)}
+    return Tombstone.issue(signer, **(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("stone", "revoked"),
+    [
+        (grave(), True),
+        (grave(BOOTSTRAP), True),
+        (grave(EVE), False),
+        (grave(overlay="other"), False),
+        (grave(BOOTSTRAP, generation=2), False),
+        (grave(EVE, bundle=EVE.public), False),
+        (grave(aor="carol"), False),
+    ],
+)
+def test_one_true_tombstone_is_enough_and_a_false_one_is_nothing(stone, revoked):
+    heard = Evidence(
+        "bob", dealing_public=DEALER.public, k=K, n=N, overlay="lan", overlay_public=BOOTSTRAP.public.ed25519
+    )
+    for piece in dealt():
+        shown = stone if piece.index == 7 else None
+        heard.hear(node(piece.index), Holding(pieces=(piece,), tombstone=shown), NOW)
+    assert heard.is_revoked(heard.decide(everyone=False)) is revoked
+
+
+@pytest.mark.parametrize("changed", range(8))
+def test_a_reader_in_the_middle_of_a_change_gets_one_key_or_the_other(changed):
+    old, new = dealt(), dealt(EVE, generation=2)
+    answers = [Holding(pieces=(piece, new[piece.index - 1]) if piece.index <= changed else (piece,)) for piece in old]
+    heard = Evidence("bob", dealing_public=DEALER.public, k=K, n=N)
+    for number, holding in enumerate(answers, start=1):
+        heard.hear(node(number), holding, NOW)
+    key = heard.decide(everyone=True)
+    assert key.bundle == (EVE if changed >= 2 * K - 1 else BOB).public
+    assert key.liars == ()

@@ -10,7 +10,7 @@ from overlay.ring.ids import RingId
 from overlay.ring.storage import Kept, RecordStore
 from overlay.trust.shamir import PRIME, SHARE_BYTES
 from overlay.trust.signed import UNSIGNED
-from tests.unit.ring.store_users import ALICE, BOB, DAY, DEALER, KEYS, NOW, pieces, put, record
+from tests.unit.ring.store_users import ALICE, BOB, DAY, DEALER, KEYS, NOW, pieces, put, record, share_list
 
 THIEF = RingId(666)
 
@@ -52,7 +52,7 @@ def test_thief_replaces_nothing_with_a_whole_other_dealing(store):
         pieces(generation=4_000_000_000),
     ):
         for piece in other:
-            put(store, piece, record(ALICE, sequence=99), sender=THIEF)
+            put(store, piece, record(ALICE, sequence=99), sender=THIEF, listed=share_list())
     after = store.get("bob", NOW)
     assert after.record == before.record
     assert after.pieces[:3] == before.pieces

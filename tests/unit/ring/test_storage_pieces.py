@@ -97,13 +97,6 @@ def test_garbage_is_malformed(store, garbage):
     assert store.put_record(garbage, NOW) is Kept.MALFORMED
 
 
-def test_another_generation_is_refused_while_one_lives(store):
-    put(store, pieces()[0])
-    assert put(store, pieces(generation=2)[0]) is Kept.OTHER_GENERATION
-    assert put(store, pieces(generation=2)[1]) is Kept.OTHER_GENERATION
-    assert store.evidence() == []
-
-
 def test_another_generation_comes_in_when_the_first_has_expired(store):
     put(store, pieces(days=1)[0], record())
     assert put(store, pieces(generation=2)[4], now=NOW + 2 * DAY) is Kept.KEPT

@@ -135,13 +135,6 @@ def test_another_list_of_the_same_generation_is_refused_and_kept_as_evidence(sto
     assert (proof.held, proof.offered, proof.sender) == (share_list(), share_list(EVE), SENDER)
 
 
-def test_another_generation_is_refused_while_one_lives_and_its_list_too(store):
-    put(store, pieces()[0], listed=share_list())
-    assert offer(store, pieces(generation=2)[0], share_list(generation=2).encode()) is Kept.OTHER_GENERATION
-    assert store.share_list("bob", NOW) == share_list()
-    assert store.evidence() == []
-
-
 def test_another_generation_brings_its_list_when_the_first_has_expired(store):
     put(store, pieces(days=1)[0], listed=share_list(days=1))
     then = NOW + 2 * DAY

@@ -13,6 +13,7 @@ from overlay.errors import LocalError, RemoteError
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList, Succession
 from overlay.trust.signed import CLOCK_SKEW_S, MAX_RECORD_BYTES, Signed
+from overlay.trust.tombstone import Tombstone
 from tests.support.people import (
     ALICE,
     BOB,
@@ -29,6 +30,7 @@ from tests.support.people import (
     release,
     share_list,
     succession,
+    tombstone,
 )
 
 Check = Callable[[Any], None]
@@ -42,8 +44,9 @@ RECORDS: list[tuple[Signed, Check]] = [
     (release(), lambda r: r.verify(ALICE.public)),
     (share_list(), lambda r: r.verify(OVERLAY_KEY, overlay=OVERLAY, now=NOW)),
     (succession(), lambda r: r.verify()),
+    (tombstone(), lambda r: r.verify(overlay=OVERLAY, overlay_public=OVERLAY_KEY)),
 ]
-KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession]
+KINDS = [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession, Tombstone]
 each_record = pytest.mark.parametrize(("record", "check"), RECORDS, ids=[type(r).__name__ for r, _ in RECORDS])
 
 

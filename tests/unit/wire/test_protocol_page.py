@@ -10,6 +10,7 @@ import pytest
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, Succession
 from overlay.trust.share_list import ShareList
+from overlay.trust.tombstone import Tombstone
 from overlay.wire.codec import METHODS
 from overlay.wire.messages import ERROR_CODES, Challenge, Error, Invite, Redirect, Register, Registered
 from tests.support.make_vectors import FOLDER
@@ -56,7 +57,7 @@ def test_the_page_has_every_member_of_every_message_in_order(message):
 
 
 @pytest.mark.parametrize(
-    "kind", [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession]
+    "kind", [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession, Tombstone]
 )
 def test_the_page_has_every_field_of_every_record_in_order(kind):
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| {kind.KIND} | `{kind.NAME}`"))
