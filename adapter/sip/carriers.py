@@ -7,12 +7,14 @@ adapter serves without it and says so [RFC 3261 §18.2.1, §19.1.2].
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 from typing import TYPE_CHECKING, Final
 
 from adapter.sip.admission import Admission
 from adapter.sip.carrier import UdpCarrier, open_udp
 from adapter.sip.connections import Connections, listen_tcp
+from adapter.sip.dialling import Dialler
 from adapter.sip.grammar import address_of
 
 if TYPE_CHECKING:
@@ -46,12 +48,17 @@ class Carriers:
         """
         self._on_message, self._on_error = on_message, on_error
         self._is_own, self._counters = is_own, counters
+        numbers = itertools.count(1)  # one row of numbers for both kinds
         self._connections = Connections(
             on_message=on_message,
             on_closed=on_closed,
             admission=Admission(is_own=is_own),
             counters=counters,
             clock=clock,
+            numbers=numbers,
+        )
+        self._dialler = Dialler(
+            on_message=on_message, on_closed=on_closed, counters=counters, clock=clock, numbers=numbers
         )
         self._udp: UdpCarrier | None = None
         self.has_tcp = False
@@ -83,14 +90,17 @@ class Carriers:
             raise
 
     def send(self, data: bytes, flow: Flow) -> None:
-        """Send an answer the way its request came."""
-        if flow.transport != "UDP":
+        """Send an answer the way its request came; a flow over TCP without a connection is one to be opened."""
+        if flow.transport == "TCP" and not flow.connection:
+            self._dialler.send(data, flow)
+        elif flow.transport != "UDP":
             self._connections.send(data, flow)
         elif self._udp is not None:
             self._udp.send(data, flow)
 
     async def close(self) -> None:
         """Close every socket and wait until the ports are free for others."""
+        await self._dialler.close()
         await self._connections.close()
         if self._udp is not None:
             await self._udp.close()

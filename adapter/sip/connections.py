@@ -3,17 +3,16 @@
 A connection is counted in before its TLS handshake and out when it is closed; in between `stream` cuts its bytes into
 messages and says when it has to end. An answer goes back by the connection its request came by, and nowhere else: where
 that is gone the answer is lost, for this server never opens a connection because a stranger's Via asks for one
-[RFC 3261 §18.2.2, against its SHOULD].
+[RFC 3261 §18.2.2, against its SHOULD]. What it does open is in `dialling`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import logging
 import socket
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from adapter.sip.matching import Flow
 from adapter.sip.stream import PONG, Broken, Framed, Stream
@@ -21,7 +20,7 @@ from adapter.sip.stream import PONG, Broken, Framed, Stream
 if TYPE_CHECKING:
     import ssl
     from collections import Counter
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from adapter.sip.admission import Admission
 
@@ -38,10 +37,23 @@ ACCEPT_PAUSE_S: Final = 1.0
 _SHORTAGES: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
+class Owner(Protocol):
+    """Who keeps a connection."""
+
+    on_message: Callable[[bytes, Flow], None]
+    counters: Counter[str]
+
+    def opened(self, flow: Flow, connection: Connection) -> None:
+        """Note a connection that can be written to."""
+
+    def closed(self, flow: Flow) -> None:
+        """Note that a connection is gone."""
+
+
 class Connection(asyncio.Protocol):
     """One phone's connection."""
 
-    def __init__(self, owner: Connections, flow: Flow, clock: Callable[[], float]) -> None:
+    def __init__(self, owner: Owner, flow: Flow, clock: Callable[[], float]) -> None:
         """Serve the peer that `flow` names; `clock` in seconds."""
         self._owner, self._flow, self._clock = owner, flow, clock
         self._transport: asyncio.Transport | None = None
@@ -124,14 +136,18 @@ class Connections:
         admission: Admission,
         counters: Counter[str],
         clock: Callable[[], float],
+        numbers: Iterator[int],
     ) -> None:
-        """Call `on_message` for each message and `on_closed` with the number of a connection that is gone."""
+        """Call `on_message` for each message and `on_closed` with the number of a connection that is gone.
+
+        `numbers` gives each connection its own.
+        """
         self.on_message = on_message
         self.counters = counters
         self._on_closed = on_closed
         self._admission = admission
         self._clock = clock
-        self._numbers = itertools.count(1)
+        self._numbers = numbers
         self._open: dict[int, Connection] = {}
         self._entered: dict[int, asyncio.Future[None]] = {}
         """Connections that count, those in their handshake too, each until it is gone."""

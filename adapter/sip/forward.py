@@ -6,8 +6,8 @@ that they were given. Such a request is passed on, and nothing else is. The rule
 1.  Only INVITE outside a dialog, and CANCEL and the ACK of a refusal for an INVITE that was passed on.
 2.  Only from the very flow that got a 302 here, only in the name of the caller that the 302 was for, only to exactly a
     Contact of that 302, and an INVITE only within 60 s of it. The address comes from the 302, never from the request.
-3.  Only to another host's or phone's UDP port: never to the adapter itself, never to loopback from a network address,
-    never to a group, never where a Route header points.
+3.  Only to another host's or phone's UDP port, or TCP port where the Contact says so: never to the adapter itself,
+    never to loopback from a network address, never to a group, never where a Route header points.
 4.  The branch is HMAC(process key, top Via as received, CSeq number): a retransmission, the CANCEL and the ACK get the
     INVITE's own without anything being kept, and nobody else can make one [RFC 3261 §16.11].
 5.  A response is passed back only if it comes from the host that was called, names this adapter in its top Via, its
@@ -23,7 +23,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from adapter.sip.grammar import address_of, parse_number
 from adapter.sip.matching import Flow
@@ -36,7 +36,7 @@ from adapter.sip.via import MAGIC_COOKIE, Via, parse_via, stamp_via
 from overlay.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from adapter.sip.validate import ValidRequest
 
@@ -55,6 +55,8 @@ MAX_INVITES: Final = 3
 FORWARDED: Final = frozenset({"INVITE", "ACK", "CANCEL"})
 _ANSWERED: Final = frozenset({"INVITE", "CANCEL"})
 _BRANCH_BYTES: Final = 20
+_TRANSPORTS: Final[Mapping[str, Literal["UDP", "TCP"]]] = {"udp": "UDP", "tcp": "TCP"}
+"""What a call is passed on by, by the transport parameter of the Contact. TLS would need a name to check."""
 
 Datagram = tuple[bytes, Flow]
 
@@ -90,7 +92,7 @@ class Forward:
     """Passes on what a phone sends to the wrong place after a 302, and what is answered to it."""
 
     def __init__(self, *, key: bytes, address: Callable[[], tuple[str, int]], is_own_host: OwnHost) -> None:
-        """Forward from `address()`, the UDP address of the adapter; `key` is 32 random bytes of this process."""
+        """Forward from `address()`, the adapter's over UDP and TCP; `key` is 32 random bytes of this process."""
         if len(key) != FORWARD_KEY_BYTES:
             raise LocalError(f"the key of the branches has {FORWARD_KEY_BYTES} bytes")
         self._key, self._address, self._is_own_host = key, address, is_own_host
@@ -150,7 +152,7 @@ class Forward:
 
     def response(self, data: bytes, flow: Flow, now: float) -> Datagram | None:
         """Return what to send back and where; None for a response to nothing of ours. RemoteError when malformed."""
-        if flow.transport != "UDP" or not self._grants:
+        if flow.transport not in _TRANSPORTS.values() or not self._grants:
             return None
         response = parse_response(data)
         vias = response.values("via")
@@ -160,12 +162,12 @@ class Forward:
         cseq = parse_number(number, "the CSeq number", most=MAX_CSEQ)
         top, below = parse_via(vias[0]), parse_via(vias[1])
         host, port = self._address()
-        if (top.transport, top.host.strip("[]"), top.port) != ("UDP", host, port):
+        if (top.transport, top.host.strip("[]"), top.port) != (flow.transport, host, port):
             return None
         branch = self._branch(below, cseq)
         if not hmac.compare_digest(top.branch.encode(), branch.encode()):
             return None
-        call = self._call_of(branch, flow.host, now)
+        call = self._call_of(branch, flow, now)
         if call is None or not call.responses_left:
             return None
         call.responses_left -= 1
@@ -177,13 +179,14 @@ class Forward:
         port = uri.port or 5060
         if own is None or target is None or own.version != target.version or own.is_unspecified:
             return None
-        if uri.scheme != "sip" or uri.transport != "udp" or (own, own_port) == (target, port):
+        transport = _TRANSPORTS.get(uri.transport)
+        if uri.scheme != "sip" or transport is None or (own, own_port) == (target, port):
             return None
         if target.is_multicast or target.is_unspecified or str(target) == "255.255.255.255":
             return None
         if target.is_loopback and not own.is_loopback:
             return None
-        return Flow(host=str(target), port=port)
+        return Flow(transport=transport, host=str(target), port=port)
 
     def _find(self, uri: SipUri, flow: Flow) -> Grant | None:
         for (granted, _), grant in reversed(self._grants.items()):
@@ -191,10 +194,12 @@ class Forward:
                 return grant
         return None
 
-    def _call_of(self, branch: str, host: str, now: float) -> Call | None:
+    def _call_of(self, branch: str, flow: Flow, now: float) -> Call | None:
         for grant in self._grants.values():
             call = grant.calls.get(branch)
-            if call is not None and call.until > now and grant.target.host == host:
+            if call is None or call.until <= now:
+                continue
+            if (grant.target.transport, grant.target.host) == (flow.transport, flow.host):
                 return call
         return None
 
@@ -223,7 +228,7 @@ class Forward:
         raw = request.raw
         lines = (
             f"{request.method} {grant.contact} SIP/2.0",
-            f"Via: SIP/2.0/UDP {shown}:{port};branch={branch}",
+            f"Via: SIP/2.0/{grant.target.transport} {shown}:{port};branch={branch}",
             *(f"Via: {value}" for value in (via, *raw.values("via")[1:])),
             f"Max-Forwards: {request.hops_left - 1}",
             *without_lines(raw.lines, frozenset({"via", "v", "max-forwards", "route"})),
@@ -237,7 +242,10 @@ def _spell_response(response: Response, vias: list[str]) -> bytes:
         *(f"Via: {value}" for value in vias),
         *without_lines(response.lines, frozenset({"via", "v"})),
     )
-    body = _body(response.body, response.value("content-length"))
+    length = response.value("content-length")
+    body = _body(response.body, length)
+    if not length:  # a datagram can do without, a connection cannot [RFC 3261 §18.3]
+        lines = (*lines, f"Content-Length: {len(body)}")
     return "\r\n".join((*lines, "", "")).encode(response.charset) + body
 
 

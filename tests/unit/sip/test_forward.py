@@ -72,6 +72,25 @@ def test_the_invite_goes_to_the_contact_of_the_302_with_one_via_more_and_one_hop
     assert "Record-Route" not in message
 
 
+def test_a_contact_over_tcp_gets_the_invite_over_tcp_and_answers_over_tcp_alone():
+    contact = f"{BOB};transport=tcp"
+    server = redirected(contact=contact)
+    ((message, target),) = sent(server, follow(uri=contact))
+    assert target == Flow(transport="TCP", host=CALLEE.host, port=CALLEE.port)
+    request = message.decode()
+    assert vias(request)[0].startswith(f"SIP/2.0/TCP {ADDRESS[0]}:{ADDRESS[1]};branch=z9hG4bK")
+    silent(server, reply(request))
+    ((answer, back),) = sent(server, reply(request), Flow(transport="TCP", host=CALLEE.host, port=5062, connection=9))
+    assert back == FLOW
+    assert vias(answer.decode()) == vias(request)[1:]
+
+
+def test_an_answer_without_a_length_gets_one_for_a_phone_that_is_connected():
+    server = redirected()
+    ((answer, _),) = sent(server, reply(forwarded(server), drop="Content-Length"), CALLEE)
+    assert b"\r\nContent-Length: 0\r\n" in answer
+
+
 def test_no_transaction_is_kept_for_it():
     server = redirected()
     before = server.live_transactions()
@@ -284,11 +303,13 @@ def test_a_redirect_has_a_bounded_number_of_calls():
         "sip:bob@0.0.0.0:5062",
         "sip:bob@[2001:db8::7]:5062",
         "sip:bob@phone.example:5062",
-        "sip:bob@192.0.2.7:5062;transport=tcp",
+        "sip:bob@192.0.2.7:5062;transport=tls",
+        "sip:bob@192.0.2.7:5062;transport=sctp",
+        "sip:bob@192.0.2.1:5070;transport=tcp",
         "sips:bob@192.0.2.7:5062",
     ],
 )
-def test_a_contact_that_is_no_phones_udp_port_on_the_network_is_never_forwarded_to(contact):
+def test_a_contact_that_is_no_phones_port_on_the_network_is_never_forwarded_to(contact):
     nothing_forwarded(redirected(contact=contact), follow(uri=contact))
 
 
