@@ -154,6 +154,33 @@ async def remote_phone(scene: Scene, row: Row, stage: Stage) -> None:
         await scene.start_adapter("alice")
 
 
+async def encrypted(scene: Scene, row: Row, stage: Stage) -> None:
+    """Two built-in softphones as they come: both hear, straight from phone to phone, and the wire tells nothing."""
+    callee = await stage.phone(CALLEES, row.callee, "bob", plain=False)
+    caller = await stage.phone(CALLERS, row.caller, "alice", plain=False)
+    capture = await stage.watch("alice")
+    began = time.monotonic()
+    await caller.call("bob")
+    await callee.tool.hear('"established"', within_s=ANSWER_S)
+    row.setup_ms = round((time.monotonic() - began) * 1000, 1)
+    await _talk(capture)
+    await caller.hang_up()
+    await asyncio.gather(caller.stop(), callee.stop())
+    await capture.stop()
+    here, there = scene.hosts["alice"].address, scene.hosts["bob"].address
+    flows = list(capture.loud_flows())
+    row.redirected = any(m.status == 302 for m in capture.sip)
+    row.media_direct = {(flow[0][0], flow[1][0]) for flow in flows} == {(here, there), (there, here)}
+    flaws = [] if row.redirected else ["no 302"]
+    flaws += [] if row.media_direct else [f"sound not straight from phone to phone: {flows}"]
+    flaws += ["SIP between the hosts was readable" for m in capture.sip if there in (m.source[0], m.target[0])][:1]
+    for number, flow in enumerate(flows):
+        heard = capture.decode(flow, caller.seat.folder / f"wire-{number}.wav")
+        voices = (caller.seat.voice, callee.seat.voice)
+        flaws += [f"the wire could be heard: {found}" for found in (judge(v, heard) for v in voices) if found.ok]
+    row.why = "; ".join([*flaws, *await _listen(row, capture, caller, callee)])
+
+
 async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, *callees: Phone, at: str = "alice") -> None:
     """Play the call of registered phones, the caller's on host `at`; of several callees any may answer."""
     capture = await stage.watch(at)

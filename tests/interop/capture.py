@@ -34,6 +34,8 @@ _MIN_RTP_BYTES = 12
 MIN_PACKETS = 50
 """One second of sound."""
 G711 = frozenset({0, 8})
+EIGHT_KB = G711 | {9}
+"""Payload types with 8,000 bytes for a second: G.711 and G.722."""
 RATE_HZ = 8000
 QUIET = 300
 """Below this peak of 16 bits nothing is being said."""
@@ -212,7 +214,7 @@ class Capture:
         """Return for how long one direction has carried sound, from its first packet that is not silence."""
         packets = self.rtp.get(flow, [])
         first = next((at for at, (kind, payload) in enumerate(packets) if is_sound(payload, kind)), len(packets))
-        return sum(len(payload) for kind, payload in packets[first:] if kind in G711) / RATE_HZ
+        return sum(len(payload) for kind, payload in packets[first:] if kind in EIGHT_KB) / RATE_HZ
 
     def loud_flows(self) -> dict[tuple[Address, Address], Counter[int]]:
         """Return each direction with a second of sound or more, with its payload types."""
@@ -224,9 +226,9 @@ class Capture:
 
 
 def is_sound(payload: bytes, kind: int) -> bool:
-    """Tell whether a packet of G.711 is more than a phone's silence."""
+    """Tell whether a packet is more than a phone's silence; of other codecs than G.711 any may be."""
     if kind not in G711 or not payload:
-        return False
+        return kind in EIGHT_KB
     samples = np.frombuffer(_expand(payload, a_law=kind == 8), dtype="<i2")
     return int(np.max(np.abs(samples.astype(np.int32)))) >= QUIET
 

@@ -93,6 +93,22 @@ async def unknown(scene: Scene, row: Row, stage: Stage) -> None:
         row.why = f"the caller's phone was told {ended.first[8:]}"
 
 
+async def out_of_reach(scene: Scene, row: Row, stage: Stage) -> None:
+    """The callee's phone has named a port that only its own connection reaches: 480, and the caller reads the cure."""
+    await stage.phone(CALLEES, row.callee, "bob", transport="tcp")
+    caller = await stage.phone(CALLERS, row.caller, "alice")
+    await scene.registered("bob")
+    await scene.registered("alice")
+    capture = await stage.watch("alice")
+    await caller.call("bob")
+    ended = await capture.see(
+        lambda m: m.method == "INVITE" and m.status in REFUSALS, within_s=ANSWER_S, what="a refusal"
+    )
+    warning = ended.headers.get("warning", "")
+    if ended.status != 480 or "UDP" not in warning:
+        row.why = f"the caller's phone was told {ended.first[8:]} {warning}"
+
+
 async def refreshed(scene: Scene, row: Row, stage: Stage) -> None:
     """A phone that asks for half a minute refreshes its registration by itself."""
     capture = await stage.watch("alice")

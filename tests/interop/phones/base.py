@@ -41,6 +41,8 @@ class Seat:
     """Whether it answers by itself; else it rings."""
     password: str = ""
     expires_s: int = 120
+    plain: bool = True
+    """Whether the built-in softphone encrypts nothing, so that the wire can be looked at."""
 
     @property
     def domain(self) -> str:

@@ -26,8 +26,8 @@ class Own(Phone):
         seat = self.seat
         argv = (
             *(command("secp2psip"), *words, "--user", seat.user, "--state", str(seat.state), "--json"),
+            *(["--plain"] if seat.plain else []),
             *("--play", str(seat.voice.pattern), "--record", str(self.recording)),
-            "--plain",  # what passes between the phones is read on the wire
         )
         if not seat.answers:  # it takes and declines calls by keys on a terminal
             argv = ("script", "-qefc", shlex.join(argv), "/dev/null")
