@@ -128,9 +128,11 @@ class _Search:
         self._known = {peer.id: peer for peer in (*ring.peers(), ring.me)}
         self._positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
         self._knows_all = len(self._known) <= 2 * n
+        self._owners: dict[int, Peer] = {}
         if self._knows_all:
             walks = {at: clockwise_from(at, self._known.values())[:n] for at in self._positions.values()}
             owners = place(self._positions, {index: walks[at] for index, at in self._positions.items()})
+            self._owners = owners
             for index, owner in owners.items():
                 evidence.place(index, owner)
 
@@ -196,14 +198,16 @@ class _Search:
         return record if record is not None and record.sequence >= (self._wanted or 0) else None
 
     async def _ask_owner(self, index: int) -> None:
-        at = self._positions[index]
-        if not self._knows_all:
+        if self._knows_all:
+            # no look-up: where this node has missed a join or a death, the second wave asks everybody
+            await self._ask(self._owners[index])
+        else:
+            at = self._positions[index]
             # most often it is the one; what it says counts at this place only if the ring confirms that it is
             self._begin(min(self._known.values(), key=lambda peer: clockwise(at, peer.id)))
-        owner = await self._ring.find_successor(at)
-        if not self._knows_all:
+            owner = await self._ring.find_successor(at)
             self._evidence.place(index, owner)
-        await self._ask(owner)
+            await self._ask(owner)
         self._lacking = self._lacking or not self._evidence.has(index)
 
     async def _walk(self, index: int) -> None:
