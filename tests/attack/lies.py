@@ -125,15 +125,16 @@ class Gang:
             victim = self.victims[aor]
             everybody: Collection[int] = range(1, victim.pieces[0].n + 1)
             honest = [index for index in everybody if index not in self.theirs[aor]]
-            wanted = victim.pieces[0].k - 1
-            spare = [index for index in everybody if index not in honest]
-            met = self.rng.sample(honest, min(wanted, len(honest)))
-            self._curves[aor] = self._curve(victim, [*met, *spare[: wanted - len(met)]])
+            met = self.rng.sample(honest, min(victim.pieces[0].k - 1, len(honest)))
+            self._curves[aor] = self._curve(victim, met)
         return self._curves[aor]
 
-    @staticmethod
-    def _curve(victim: Victim, met: list[int]) -> list[int]:
+    def _curve(self, victim: Victim, met: list[int]) -> list[int]:
+        """Return a polynomial through the wanted key that meets the true one at those indices, and else by chance."""
         points = {index: decode_share(victim.pieces[index - 1].share) for index in met}
+        free = [index for index in range(1, victim.pieces[0].n + 1) if index not in met]
+        for index in free[: victim.pieces[0].k - 1 - len(met)]:
+            points[index] = self.rng.randrange(PRIME)
         return interpolate({0: int.from_bytes(victim.impostor.public.encode(), "big"), **points})
 
     def _sign(self, victim: Victim, blank: KeyPiece) -> KeyPiece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.attack import holder_level
+from tests.attack import holder_level, ring_level, stock
 from tests.attack.lies import ATTACKS, LEAKED
 from tests.attack.rows import Cell
 
@@ -15,23 +15,57 @@ THRESHOLDS = ((3, 7), (4, 10))
 HOLDER_CALLS = 500
 QUICK_HOLDER_CALLS = 20
 NOBODY = "nobody lies"
+PAPER_HOLDER_ATTACKS = ("drop", "garbage", "chosen key, colluding")
+"""Those that the plain scheme is shown with at the second threshold."""
+VARIANTS = ("secp2psip", "paper", "stock")
+PAPER_RING_ATTACKS = ("lie", "wrong successor")
+"""Silence and fake neighbours hit the look-ups, which here are the same for both."""
 
-LEVELS: dict[str, Callable[[Cell], dict[str, Any]]] = {"holder": holder_level.run}
+RING_NODES = 200
+RING_CALLS = 200
+QUICK_RING_CALLS = 10
+EVIL_SHARES = (0.1, 0.2, 0.3)
+SYBIL_COUNTS = (2, 4, 7, 14)
 
 
 def whole(seed: int) -> list[Cell]:
     """Return every cell, those that take longest first."""
-    return _holders(seed, THRESHOLDS, HOLDER_CALLS, lambda k, n: range(1, n + 1))
+    rings = [
+        *_rings(seed, "secp2psip", ring_level.ATTACKS, EVIL_SHARES, RING_CALLS),
+        *_rings(seed, "paper", PAPER_RING_ATTACKS, EVIL_SHARES, RING_CALLS),
+        *_rings(seed, "stock", stock.ATTACKS, EVIL_SHARES, RING_CALLS),
+        *(_ring(seed, "secp2psip", ring_level.SYBILS, count, RING_CALLS) for count in SYBIL_COUNTS),
+        *(_ring(seed, variant, ring_level.OVERWRITE, 1, RING_CALLS) for variant in ("secp2psip", "stock")),
+        *(_ring(seed, variant, NOBODY, 0, RING_CALLS) for variant in VARIANTS),
+    ]
+    return rings + _holders(seed, THRESHOLDS, HOLDER_CALLS, lambda k, n: range(1, n + 1))
 
 
 def quick(seed: int) -> list[Cell]:
     """Return one cell on either side of each promise."""
-    return _holders(seed, THRESHOLDS[:1], QUICK_HOLDER_CALLS, lambda k, n: (1, k - 1, k, n - k, n))
+    rings = [
+        *_rings(seed, "secp2psip", ("mix",), EVIL_SHARES[-1:], QUICK_RING_CALLS),
+        *(_ring(seed, variant, ring_level.OVERWRITE, 1, QUICK_RING_CALLS) for variant in ("secp2psip", "stock")),
+    ]
+    return rings + _holders(seed, THRESHOLDS[:1], QUICK_HOLDER_CALLS, lambda k, n: (1, k - 1, k, n - k, n))
 
 
 def play(cell: Cell) -> dict[str, Any]:
     """Play one cell and return its row."""
-    return LEVELS[cell.level](cell)
+    if cell.level == "holder":
+        return holder_level.run(cell)
+    return stock.run(cell) if cell.variant == "stock" else ring_level.run(cell)
+
+
+def _rings(seed: int, variant: str, attacks: Any, shares: Any, calls: int) -> list[Cell]:
+    return [_ring(seed, variant, attack, round(share * RING_NODES), calls) for share in shares for attack in attacks]
+
+
+def _ring(seed: int, variant: str, attack: str, liars: int, calls: int) -> Cell:
+    k, n = THRESHOLDS[0]
+    return Cell(
+        variant=variant, attack=attack, level="ring", liars=liars, of=RING_NODES, k=k, n=n, calls=calls, seed=seed
+    )
 
 
 def _holders(seed: int, thresholds: Any, calls: int, liars: Callable[[int, int], Any]) -> list[Cell]:
@@ -46,6 +80,8 @@ def _holders(seed: int, thresholds: Any, calls: int, liars: Callable[[int, int],
 
             # the plain scheme looks at no signature: a leaked key changes nothing for it
             attacks = [attack for attack in ATTACKS if variant == "secp2psip" or attack not in LEAKED]
+            if variant == "paper" and (k, n) != THRESHOLDS[0]:
+                attacks = [attack for attack in attacks if attack in PAPER_HOLDER_ATTACKS]
             cells.append(cell(NOBODY, 0))
             cells.extend(cell(attack, count) for attack in attacks for count in sorted(set(liars(k, n))))
     return cells

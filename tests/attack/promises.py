@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.attack.lies import LEAKED
+from tests.attack.ring_level import OVERWRITE, SYBILS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,8 @@ PROMISES: Sequence[Promise] = (
     ),
     Promise(
         f"secp2psip: {RING_OK:.0%} of calls succeed with up to 30 % of the ring evil",
-        lambda row: ours(row) and row["level"] == "ring",
+        # who may enrol as often as it takes has all places of one user: docs/threats.md §6
+        lambda row: ours(row) and row["level"] == "ring" and row["attack"] != SYBILS,
         lambda row: row["ok"] >= RING_OK * row["calls"],
     ),
     Promise(
@@ -72,7 +74,7 @@ PROMISES: Sequence[Promise] = (
     ),
     Promise(
         "stock: one outsider overwrites what a name stands for",
-        lambda row: row["variant"] == "stock" and "outsider" in row["attack"],
+        lambda row: row["variant"] == "stock" and row["attack"] == OVERWRITE,
         lambda row: row["forged"] > 0,
         anywhere=True,
     ),

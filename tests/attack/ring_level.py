@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from overlay.ring.holding import Holding
-from overlay.ring.ids import piece_position
+from overlay.ring.ids import Peer, clockwise, piece_position
+from overlay.trust.share_list import ShareList
 from tests.attack.holder_level import FRESH_CALLS, ONE_WAY_S, PAUSE_S
 from tests.attack.lies import Gang
 from tests.attack.registered import Registered, places_of
@@ -19,7 +21,7 @@ from tests.attack.rows import Cell, Tally
 from tests.support import evil
 from tests.support.evil import LyingStore
 from tests.support.evil_ring import Cabal, EvilRing
-from tests.support.members import TestOverlay
+from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
 from tests.support.warmed import fill
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from overlay.ring.kademlia_ring import KademliaRing
+    from overlay.ring.sessions import RingIdentity
 
 HOST = "10.0.0.1"
 USERS = 24
@@ -36,20 +39,22 @@ WIDE = 4
 """Rings of so many times n nodes keep a second copy of each piece."""
 OVERWRITE = "overwrite by an outsider"
 SYBILS = "Sybils at a victim's places"
-ATTACKS = ("drop", "lie", "wrong successor", "fake neighbours", "mix", SYBILS)
+ATTACKS = ("drop", "lie", "wrong successor", "fake neighbours", "mix")
+VICTIM = "user0"
+ENROLMENTS = 2_000
 
 
 def run(cell: Cell) -> dict[str, Any]:
     """Play one cell."""
     rng = random.Random(cell.name)
-    tally, more = Tally(), {}
+    tally = Tally()
     for begin in range(0, cell.calls, RING_CALLS):
         network = Network(seed=rng.getrandbits(32), delay_s=(ONE_WAY_S, ONE_WAY_S))
-        more = network.run(_play(cell, network, rng, tally, min(RING_CALLS, cell.calls - begin)))
-    return tally.row(cell, **more)
+        network.run(_play(cell, network, rng, tally, min(RING_CALLS, cell.calls - begin)))
+    return tally.row(cell)
 
 
-async def _play(cell: Cell, network: Network, rng: random.Random, tally: Tally, calls: int) -> dict[str, Any]:
+async def _play(cell: Cell, network: Network, rng: random.Random, tally: Tally, calls: int) -> None:
     async with _country(cell, network, rng) as country:
         for number in range(calls):
             if number % FRESH_CALLS == 0:
@@ -59,7 +64,6 @@ async def _play(cell: Cell, network: Network, rng: random.Random, tally: Tally, 
             caller = rng.choice([side for side in country.sides if side is not callee])
             tally.add(*await country.call(caller, callee))
             await asyncio.sleep(PAUSE_S)  # virtual, and no condition hangs on it
-    return {}
 
 
 @asynccontextmanager
@@ -69,9 +73,13 @@ async def _country(cell: Cell, network: Network, rng: random.Random):
     overlay = TestOverlay(clock=network.clock, seed=rng.getrandbits(32))
     country = Registered(overlay=overlay, network=network, rng=rng, k=cell.k, n=cell.n)
     try:
-        rings.extend([await _open(overlay, country) for _ in range(cell.of)])
+        sybils = cell.liars if cell.attack == SYBILS else 0
+        rings.extend([await _open(overlay, country, overlay.identity()) for _ in range(cell.of - sybils)])
+        bad = set(map(id, [] if sybils else rng.sample(rings, cell.liars)))
+        for identity in _enrol(overlay, [ring.me for ring in rings], cell, sybils):
+            rings.append(await _open(overlay, country, identity))
+            bad.add(id(rings[-1]))
         fill(rings, rng)
-        bad = set(map(id, rng.sample(rings, cell.liars)))
         honest = [ring for ring in rings if id(ring) not in bad]
         everybody = [ring.me for ring in rings]
         copies = cell.of >= WIDE * cell.n
@@ -79,7 +87,12 @@ async def _country(cell: Cell, network: Network, rng: random.Random):
             aor = f"user{number}"
             places = places_of(aor, everybody, n=cell.n, copies=copies)
             country.register(aor, ring, places, _directory(country, ring, cell.variant))
-        _corrupt(country, cell.attack, [ring for ring in rings if id(ring) in bad])
+        evil_rings = [ring for ring in rings if id(ring) in bad]
+        if cell.attack == OVERWRITE:
+            country.publish()
+            await _overwrite(country, evil_rings[0])
+        elif evil_rings:
+            _corrupt(country, cell.attack, evil_rings)
         yield country
     finally:
         await country.stop()
@@ -87,10 +100,28 @@ async def _country(cell: Cell, network: Network, rng: random.Random):
             await ring.close()
 
 
-async def _open(overlay: TestOverlay, country: Registered) -> EvilRing:
+def _enrol(overlay: TestOverlay, honest: list[Peer], cell: Cell, wanted: int) -> list[RingIdentity]:
+    """Enrol node after node, as an open overlay lets anybody, and run those whose ids suit one victim best.
+
+    First one right before each honest owner, which takes the piece, then a second one, which takes its copy.
+    """
+    if not wanted:
+        return []
+    enrolled = [overlay.identity() for _ in range(ENROLMENTS)]
+    gaps: list[list[RingIdentity]] = []
+    for index in range(1, cell.n + 1):
+        start = piece_position(VICTIM, index, cell.n)
+        gap = min(clockwise(start, peer.id) for peer in honest)
+        gaps.append([one for one in enrolled if clockwise(start, one.id) < gap])
+    best = [gap[turn] for turn in range(2) for gap in gaps if len(gap) > turn]
+    # a gap too narrow to be hit stays honest, and the node goes elsewhere
+    return [*best, *(one for one in enrolled if one not in best)][:wanted]
+
+
+async def _open(overlay: TestOverlay, country: Registered, identity: RingIdentity) -> EvilRing:
     store = LyingStore()
     ring = EvilRing(
-        overlay.identity(),
+        identity,
         store,
         dealing_public=overlay.dealing.public,
         clock=overlay.clock,
@@ -112,6 +143,23 @@ def _directory(country: Registered, ring: KademliaRing, variant: str) -> Any:
     return country.paper_directory(ask)
 
 
+async def _overwrite(country: Registered, outsider: EvilRing) -> None:
+    """Offer every holder of every user false pieces, records and share lists, from one node of the ring."""
+    overlay, eve = country.overlay, outsider
+    for aor, places in country.places.items():
+        victim = country.victims[aor]
+        false = [
+            replace(piece, signature=victim.pieces[0].signature)
+            for piece in overlay.pieces(victim.impostor, aor, k=country.k, n=country.n)
+        ]
+        listed = ShareList.issue(victim.impostor, overlay=OVERLAY, pieces=false)
+        for index, peers in places.items():
+            for peer in peers:
+                for share_list in (None, listed):
+                    taken = await eve.store_at(peer, false[index - 1], victim.false_record, share_list=share_list)
+                    assert not taken, aor
+
+
 def _corrupt(country: Registered, attack: str, rings: list[EvilRing]) -> None:
     """Let some nodes turn evil."""
     members = {ring.me for ring in rings}
@@ -131,9 +179,10 @@ def _corrupt(country: Registered, attack: str, rings: list[EvilRing]) -> None:
         "lie": (None, claim),
         "wrong successor": (cabal.reroute, claim),
         "fake neighbours": (cabal.invent, evil.nothing),
+        SYBILS: (None, claim),
     }
     for ring in rings:
-        kind = country.rng.choice(sorted(manners)) if attack == "mix" else attack
+        kind = country.rng.choice(sorted(set(manners) - {SYBILS})) if attack == "mix" else attack
         manner, lie = manners[kind]
         ring.turn(manner)
         country.stores[ring.me.id].lie_to_readers = lie
