@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.interop import calls, troubles
+from tests.interop import calls, troubles, unconfigured
 from tests.interop.calls import Row, Stage
 from tests.interop.phones import CALLEES, CALLERS
 from tests.interop.tool import InteropFailed
@@ -97,6 +97,10 @@ def all_cases() -> list[Case]:
         _case("stranger calls", "stranger", "baresip", troubles.stranger_calls),
         *(_case("stranger relays", "stranger", kind, troubles.stranger_relays) for kind in ("baresip", "linphone")),
         _case("stranger reflects", "stranger", "linphone", troubles.stranger_reflects, also=("baresip",)),
+    ]
+    cases += [
+        _case("no address typed anywhere", "own", "own", unconfigured.nothing_typed, transport="tls"),
+        _case("one overlay name, two keys", "own", "own", unconfigured.two_keys, transport="tls"),
     ]
     six = [
         _case("call over IPv6 only", "baresip", "baresip", calls.plain_call),
