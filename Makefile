@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-ring zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-ring zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ attack: setup ## what lying nodes achieve, 500 calls a cell, against the paper's
 
 attack-quick: setup ## the same in under a minute, with the few cells that a promise hangs on
 	@$(PY) -m tests.attack --quick --out build/quick $(ARGS)
+
+fuzz-wire: setup ## a million inputs for every decoder, guided by coverage (pip install -e '.[fuzz]'; ARGS="--inputs 20000"); build/fuzz-wire.json
+	@$(PY) -m tests.fuzz.wire $(ARGS)
 
 fuzz-ring: setup ## hostile datagrams against one live node (ARGS="--count 10000 --seed 7")
 	@$(PY) -m tests.benchmarks.fuzz_ring $(ARGS)
