@@ -45,7 +45,8 @@ CLOCK_SKEW_S: Final = 300
 
 _HINTS: Final = {
     "taken": "choose another name, or start with the state directory that registered it (--state DIR)",
-    "policy": "ask whoever runs the bootstrap server",
+    "policy": "ask whoever runs the bootstrap server; an invite is given with --invite CODE",
+    "revoked": "the operator can release the name to new keys: secp2psip-bootstrap names release NAME",
     "busy": "try again in a minute",
     "unverified": "is that the bootstrap server that was meant?",
     "internal": "see what the bootstrap server says with --trace",
@@ -82,6 +83,7 @@ async def enrol(
     record: Callable[[], LookupRecord],
     overlay_pin: bytes | None = None,
     code: str = "",
+    word: bytes = b"",
     trace: Trace = lambda _step, _detail: None,
     clock: Callable[[], float] = time.time,
     timeout_s: float = ENROLMENT_TIMEOUT_S,
@@ -89,12 +91,21 @@ async def enrol(
     """Register `aor` with the bootstrap server at `address` and return what it gave, checked.
 
     `record` makes the lookup record to go with it; `overlay_pin` is the thumbprint (16 bytes) of the only overlay key
-    to talk to; `trace` hears of CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
+    to talk to; `code` an enrolment code or invite; `word` the old key's Succession, or a Tombstone; `trace` hears of
+    CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
     Raises EnrolmentRefused when the server says no, EnrolmentFailed for everything else that the other side does wrong.
     """
     where = f"{address[0]}:{address[1]}"
     dialog = _Dialog(
-        aor=aor, user=user, node_key=node_key, record=record, pin=overlay_pin, code=code, trace=trace, clock=clock
+        aor=aor,
+        user=user,
+        node_key=node_key,
+        record=record,
+        pin=overlay_pin,
+        code=code,
+        word=word,
+        trace=trace,
+        clock=clock,
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -133,6 +144,7 @@ class _Dialog:
     record: Callable[[], LookupRecord]
     pin: bytes | None
     code: str = field(repr=False)
+    word: bytes
     trace: Trace
     clock: Callable[[], float]
     last_refusal: EnrolmentRefused | None = None
@@ -218,6 +230,7 @@ class _Dialog:
             bootstrap=server.thumbprint(),
             overlay=challenge.overlay,
             code=self.code,
+            word=self.word,
         )
 
 

@@ -13,18 +13,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from bootstrap.admission import Invite, invite_digest
 from bootstrap.registration import ENROLMENT_WINDOW_S, Accepted, Account, Books
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
 from overlay.trust.shamir import check_threshold
 from overlay.trust.signed import check_overlay
+from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 MEMORY: Final = ":memory:"
+MAX_UNTOLD: Final = 64
+"""Tombstones brought to the ring in one go."""
+MAX_INVITES: Final = 10_000
+_INVITES: Final = "SELECT id, digest, uses_left, made_at, expires_at, aor FROM invites"
 MAX_PEERS: Final = 64
 """Nodes kept to find the ring again after a restart."""
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -41,6 +47,21 @@ CREATE TABLE node_keys (node_public BLOB PRIMARY KEY, source TEXT NOT NULL, firs
 CREATE INDEX node_keys_by_source ON node_keys (source, first_at);
 CREATE TABLE peers (id BLOB PRIMARY KEY, host TEXT NOT NULL, port INTEGER NOT NULL) STRICT;
 """
+_SECOND: Final = """
+ALTER TABLE node_keys ADD COLUMN aor TEXT NOT NULL DEFAULT '';
+CREATE INDEX node_keys_by_name ON node_keys (aor, first_at);
+CREATE TABLE past (aor TEXT PRIMARY KEY, generation INTEGER NOT NULL, released_at INTEGER NOT NULL) STRICT;
+CREATE TABLE revoked (
+    bundle BLOB PRIMARY KEY, aor TEXT NOT NULL, tombstone BLOB NOT NULL, at INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE invites (
+    id TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, uses_left INTEGER NOT NULL, made_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL, aor TEXT NOT NULL
+) STRICT;
+CREATE TABLE admitted (aor TEXT PRIMARY KEY) STRICT;
+"""
+"""What version 2 added: names that go on to another key, and who may have one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +95,10 @@ class NameRow:
     """Seconds since 1970: last registration."""
     source: str
     """IP literal that registered it last."""
+    generation: int = 1
+    """Of the key bundle."""
+    revoked: bool = False
+    """Whether this key is revoked."""
 
 
 class Accounts:
@@ -125,10 +150,21 @@ class Accounts:
                     f"not {facts.name} with k={facts.k} of n={facts.n}: use another data directory"
                 )
 
-    def books(self, aor: str, *, node_public: bytes, source: str, now: float) -> Books:
-        """Read what a decision about one request needs; `source` is an IP literal."""
+    def books(
+        self, aor: str, *, node_public: bytes, source: str, now: float, bundle: bytes = b"", code: str = ""
+    ) -> Books:
+        """Read what a decision about one request needs; `source` is an IP literal, `bundle` and `code` the asker's."""
         row = self._db.execute("SELECT generation, bundle, node_public FROM names WHERE aor = ?", (aor,)).fetchone()
-        account = None if row is None else Account(aor=aor, generation=row[0], bundle=row[1], node_public=row[2])
+        account = None
+        if row is not None:
+            account = Account(
+                aor=aor,
+                generation=row[0],
+                bundle=row[1],
+                node_public=row[2],
+                revoked=self._count("SELECT count(*) FROM revoked WHERE bundle = ?", row[1]) > 0,
+            )
+        since = int(now) - ENROLMENT_WINDOW_S
         known = self._count("SELECT count(*) FROM node_keys WHERE node_public = ?", node_public)
         return Books(
             account=account,
@@ -139,22 +175,35 @@ class Accounts:
             new_node_keys=self._count(
                 "SELECT count(*) FROM node_keys WHERE source = ? AND first_at > ?",
                 source,
-                int(now) - ENROLMENT_WINDOW_S,
+                since,
             ),
             names=self._count("SELECT count(*) FROM names"),
+            past_generation=self._count("SELECT coalesce(max(generation), 0) FROM past WHERE aor = ?", aor),
+            revoked=self._count("SELECT count(*) FROM revoked WHERE bundle = ?", bundle) > 0,
+            new_keys_of_name=self._count("SELECT count(*) FROM node_keys WHERE aor = ? AND first_at > ?", aor, since),
+            admitted=self._count("SELECT count(*) FROM admitted WHERE aor = ?", aor) > 0,
+            invite=self._invite(invite_digest(code)) if code else None,
         )
 
     def enter(self, accepted: Accepted, *, source: str, now: float) -> None:
         """Write an accepted registration; call in the transaction of its books()."""
         at = int(now)
         self._db.execute(
-            "INSERT INTO node_keys VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (accepted.node_public, source, at)
+            "INSERT INTO node_keys (node_public, source, first_at, aor) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (accepted.node_public, source, at, accepted.aor),
         )
+        if accepted.invite is not None:
+            self._db.execute("UPDATE invites SET uses_left = uses_left - 1 WHERE id = ?", (accepted.invite.id,))
         self._db.execute(
             "INSERT INTO names VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (aor) DO UPDATE"
             " SET node_public = excluded.node_public, last_at = excluded.last_at, source = excluded.source",
             (accepted.aor, accepted.generation, accepted.bundle.encode(), accepted.node_public, at, at, source),
         )
+        if accepted.rotated:
+            self._db.execute(
+                "UPDATE names SET generation = ?, bundle = ? WHERE aor = ?",
+                (accepted.generation, accepted.bundle.encode(), accepted.aor),
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -169,11 +218,82 @@ class Accounts:
 
     def names(self) -> list[NameRow]:
         """Return every taken name, sorted."""
-        rows = self._db.execute("SELECT aor, bundle, node_public, first_at, last_at, source FROM names ORDER BY aor")
+        rows = self._db.execute(
+            "SELECT aor, bundle, node_public, first_at, last_at, source, generation,"
+            " bundle IN (SELECT bundle FROM revoked) FROM names ORDER BY aor"
+        )
         return [
-            NameRow(aor=aor, bundle=bundle, node_public=node, first_at=first, last_at=last, source=source)
-            for aor, bundle, node, first, last, source in rows
+            NameRow(
+                aor=aor,
+                bundle=bundle,
+                node_public=node,
+                first_at=first,
+                last_at=last,
+                source=source,
+                generation=generation,
+                revoked=bool(revoked),
+            )
+            for aor, bundle, node, first, last, source, generation, revoked in rows
         ]
+
+    # --- what an operator does, beside a running server too -----------------------------------------------------------
+
+    def release(self, aor: str, *, now: float) -> int:
+        """Free a name: its next registrant gets the next generation. Return the last; LocalError if it is not taken."""
+        with self.transaction():
+            row = self._db.execute("DELETE FROM names WHERE aor = ? RETURNING generation", (aor,)).fetchone()
+            if row is None:
+                raise LocalError(f"the name {aor} is not taken")
+            self._db.execute("INSERT OR REPLACE INTO past VALUES (?, ?, ?)", (aor, row[0], int(now)))
+        return int(row[0])
+
+    def account(self, aor: str) -> Account | None:
+        """Return who has a name."""
+        return self.books(aor, node_public=b"", source="", now=0.0).account
+
+    def revoke(self, tombstone: Tombstone, *, now: float) -> None:
+        """Write down that a key is dead; for ever: not even a released name takes it back."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO revoked (bundle, aor, tombstone, at) VALUES (?, ?, ?, ?)",
+            (tombstone.bundle, tombstone.aor, tombstone.encode(), int(now)),
+        )
+
+    def untold(self) -> list[Tombstone]:
+        """Return the tombstones that the ring does not have yet, MAX_UNTOLD of them."""
+        rows = self._db.execute("SELECT tombstone FROM revoked WHERE told = 0 LIMIT ?", (MAX_UNTOLD,)).fetchall()
+        return [Tombstone.decode(row[0]) for row in rows]
+
+    def told(self, tombstone: Tombstone) -> None:
+        """Note that the ring has a tombstone."""
+        self._db.execute("UPDATE revoked SET told = 1 WHERE bundle = ?", (tombstone.bundle,))
+
+    def admit(self, aor: str) -> None:
+        """Put a name on the list of a closed overlay."""
+        self._db.execute("INSERT OR IGNORE INTO admitted VALUES (?)", (aor,))
+
+    def add_invite(self, invite: Invite) -> None:
+        """Keep an invite; LocalError when there are MAX_INVITES."""
+        with self.transaction():
+            self._db.execute("DELETE FROM invites WHERE expires_at <= ? OR uses_left < 1", (invite.made_at,))
+            if self._count("SELECT count(*) FROM invites") >= MAX_INVITES:
+                raise LocalError(f"{MAX_INVITES} invites at most are out at once")
+            self._db.execute(
+                "INSERT INTO invites VALUES (?, ?, ?, ?, ?, ?)",
+                (invite.id, invite.digest, invite.uses_left, invite.made_at, invite.expires_at, invite.aor),
+            )
+
+    def invites(self) -> list[Invite]:
+        """Return every invite, the oldest first."""
+        return [_invite(row) for row in self._db.execute(f"{_INVITES} ORDER BY made_at, id").fetchall()]
+
+    def revoke_invite(self, ident: str) -> None:
+        """Take an invite back; LocalError when there is none of that id."""
+        if self._db.execute("DELETE FROM invites WHERE id = ?", (ident,)).rowcount == 0:
+            raise LocalError(f"there is no invite {ident}")
+
+    def _invite(self, digest: bytes) -> Invite | None:
+        row = self._db.execute(f"{_INVITES} WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else _invite(row)
 
     def keep_peers(self, peers: Iterable[Peer]) -> None:
         """Remember nodes to find the ring through after a restart; the first MAX_PEERS of them."""
@@ -195,8 +315,8 @@ class Accounts:
         self._db.execute("PRAGMA synchronous = FULL")
         with self.transaction():
             version = self._count("PRAGMA user_version")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
+            if version in {0, 1}:
+                for statement in (*(_SCHEMA.split(";") if version == 0 else ()), *_SECOND.split(";")):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
@@ -204,3 +324,8 @@ class Accounts:
 
     def _count(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
+
+
+def _invite(row: tuple[str, bytes, int, int, int, str]) -> Invite:
+    ident, digest, uses_left, made_at, expires_at, aor = row
+    return Invite(id=ident, digest=digest, uses_left=uses_left, made_at=made_at, expires_at=expires_at, aor=aor)

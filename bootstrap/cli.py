@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 from ipaddress import ip_address
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import platformdirs
-from rich.console import Console
 
 from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.admission import DEFAULT_ENROLMENTS_PER_DAY, Admission, Policy
 from bootstrap.announce import announce
-from bootstrap.keys import load
-from bootstrap.registration import DEFAULT_ENROLMENTS_PER_DAY, Policy
-from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen, name_table
+from bootstrap.office import add_office_commands, run_office_command
+from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen
 from bootstrap.server import ACCOUNTS_FILE, BootstrapServer, ServerConfig
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.addresses import lan_address
@@ -45,7 +43,10 @@ examples:
   secp2psip-bootstrap                                  on the LAN address, port 5480
   secp2psip-bootstrap --threshold 4 --pieces 10        ten pieces, any four rebuild a key
   secp2psip-bootstrap --listen 127.0.0.1:0 --json --enrolments-per-day 0   for a script on one host
+  secp2psip-bootstrap --admission invite               only who has an invite
+  secp2psip-bootstrap invites add --uses 5 --days 14   print a code that lets five devices in
   secp2psip-bootstrap names list                       who has which name
+  secp2psip-bootstrap names release alice              let somebody else, or alice with new keys, have the name
 """
 
 
@@ -56,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.data is None:
         return _fail("there is no home directory: set HOME, or name a place with --data DIR", EXIT_USAGE)
     try:
-        if options.command == "names":
-            return _list_names(options.data, as_json=options.json)
+        if options.command is not None:
+            return run_office_command(options)
         config, warning = _config(options)
         screen = make_screen(as_json=options.json, trace=options.trace, out=sys.stdout)
         asyncio.run(_serve(config, screen, warning, announced=options.announce))
@@ -100,34 +101,15 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announce
         screen.close()
 
 
-def _list_names(data: Path, *, as_json: bool) -> int:
-    """Show who has which name, read from the data directory; a running server is not disturbed."""
-    if not (data / ACCOUNTS_FILE).exists():
-        return _fail(f"there is no bootstrap server's data in {data}", EXIT_USAGE)
-    keys = load(data)
-    with Accounts(data / ACCOUNTS_FILE) as accounts:
-        rows = accounts.names()
-    node_ids = [keys.node_id(row.node_public) for row in rows]
-    if not as_json:
-        Console().print(name_table(rows, node_ids))
-        return EXIT_OK
-    for row, node_id in zip(rows, node_ids, strict=True):
-        entry = {
-            "aor": row.aor,
-            "node": node_id.hex(),
-            "first_at": row.first_at,
-            "last_at": row.last_at,
-            "source": row.source,
-        }
-        print(json.dumps(entry))  # noqa: T201 - the command's output
-    return EXIT_OK
-
-
 def _config(options: argparse.Namespace) -> tuple[ServerConfig, str]:
     """Return what the flags ask for, over what the data directory is, and a warning about the address or nothing."""
     facts = _facts(options)
     host, port, warning = _address(options.listen)
-    policy = Policy(enrolments_per_day=options.enrolments_per_day, code=_code(options.code_file))
+    policy = Policy(
+        admission=Admission(options.admission),
+        enrolments_per_day=options.enrolments_per_day,
+        code=_code(options.code_file),
+    )
     return ServerConfig(host=host, port=port, data=options.data, facts=facts, policy=policy), warning
 
 
@@ -206,6 +188,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"new devices per source address and day, 0 for no limit (default {DEFAULT_ENROLMENTS_PER_DAY})",
     )
+    add(
+        "--admission",
+        choices=[choice.value for choice in Admission],
+        default=Admission.OPEN.value,
+        help="who may register: everybody, who has an invite (see: invites), or admitted names (see: names admit)",
+    )
     add("--code-file", type=Path, metavar="FILE", help="file with the enrolment code that a registration must carry")
     add(
         "--no-announce",
@@ -218,9 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", title="commands", description="none: run the server"
     )
-    names = commands.add_parser("names", help="who has which name", allow_abbrev=False)
-    verbs = names.add_subparsers(dest="verb", required=True, metavar="list")
-    _add_shared(verbs.add_parser("list", help="show every taken name", allow_abbrev=False), again=True)
+    add_office_commands(commands, lambda parser: _add_shared(parser, again=True))
     return parser
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from bootstrap.registration import Accepted, Expected, Policy, Refused, decide
+from bootstrap.registration import Accepted, Expected, Refused, Revoked, decide
 from bootstrap.sources import source_of
 from overlay.trust.pieces import KeyPiece, deal
 from overlay.trust.records import DealingCertificate, NodeCredential, ShareList
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bootstrap.accounts import Accounts, NameRow, OverlayFacts
+    from bootstrap.admission import Policy
     from bootstrap.keys import ServerKeys
     from overlay.ring.ids import Peer
+    from overlay.trust.tombstone import Tombstone
     from overlay.wire.messages import Register
 
     _T = TypeVar("_T")
@@ -72,13 +74,21 @@ class Desk:
             node_id=self.keys.node_id(node_public),
         )
 
-    async def settle(self, request: Register, *, nonce: bytes, source: str, now: float) -> Grant | Refused:
+    async def settle(self, request: Register, *, nonce: bytes, source: str, now: float) -> Grant | Revoked | Refused:
         """Decide on a request, write it into the books if it is accepted, and deal the pieces."""
         return await self._run(lambda: self._settle(request, self.expected(nonce, source, request.node_public), now))
 
     async def names(self) -> list[NameRow]:
         """Return every taken name."""
         return await self._run(self._accounts.names)
+
+    async def untold(self) -> list[Tombstone]:
+        """Return the tombstones that the ring does not have yet."""
+        return await self._run(self._accounts.untold)
+
+    async def told(self, tombstone: Tombstone) -> None:
+        """Note that the ring has a tombstone."""
+        await self._run(lambda: self._accounts.told(tombstone))
 
     async def keep_peers(self, peers: Sequence[Peer]) -> None:
         """Write down nodes to find the ring through after a restart."""
@@ -93,11 +103,21 @@ class Desk:
         await self._run(self._accounts.close)
         self._thread.shutdown()
 
-    def _settle(self, request: Register, expected: Expected, now: float) -> Grant | Refused:
+    def _settle(self, request: Register, expected: Expected, now: float) -> Grant | Revoked | Refused:
         with self._accounts.transaction():
-            books = self._accounts.books(request.aor, node_public=request.node_public, source=expected.source, now=now)
+            books = self._accounts.books(
+                request.aor,
+                node_public=request.node_public,
+                source=expected.source,
+                now=now,
+                bundle=request.bundle,
+                code=request.code,
+            )
             decision = decide(request, books=books, expected=expected, policy=self._policy, now=now)
             if isinstance(decision, Refused):
+                return decision
+            if isinstance(decision, Revoked):
+                self._accounts.revoke(decision.tombstone, now=now)
                 return decision
             self._accounts.enter(decision, source=expected.source, now=now)
         pieces = deal(

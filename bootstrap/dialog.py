@@ -14,7 +14,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from bootstrap.registration import NONCE_BYTES, Refused
+from bootstrap.registration import NONCE_BYTES, Refused, Revoked
 from overlay.errors import RemoteError
 from overlay.ring.ids import id_to_bytes
 from overlay.wire.codec import MAX_LINE_BYTES
@@ -22,7 +22,7 @@ from overlay.wire.envelope import open_register, seal_challenge, seal_error, sea
 from overlay.wire.messages import MAX_NODES, MAX_REASON_CHARS, Challenge, Error, NodeAt, Registered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from bootstrap.desk import Desk, Grant
     from overlay.ring.chord import Chord
@@ -49,6 +49,8 @@ class Counter:
     """Takes each event: a dict with the member `event`."""
     clock: Callable[[], float]
     """Seconds since 1970."""
+    bury: Callable[[], Awaitable[None]]
+    """Brings to the ring what tombstones it does not have."""
     step_timeout_s: float = STEP_TIMEOUT_S
     storing: set[asyncio.Task[dict[int, Peer]]] = field(default_factory=set)
     """Stores under way, the late ones of ended dialogs among them."""
@@ -80,6 +82,10 @@ class Dialog:
             )
             if isinstance(settled, Refused):
                 await self.refuse(settled.code, settled.reason)
+                return
+            if isinstance(settled, Revoked):
+                await self._at.bury()
+                await self.refuse("revoked", f"the key of {request.aor} is revoked from now on")
                 return
             holders = await self._store(settled)
             if holders is None:
@@ -151,9 +157,8 @@ class Dialog:
         """
         ring = self._at.ring
         accepted = grant.accepted
-        storing = asyncio.create_task(
-            ring.put(accepted.aor, grant.pieces, accepted.record, share_list=grant.share_list)
-        )
+        record = accepted.record if accepted.record_counts else None
+        storing = asyncio.create_task(ring.put(accepted.aor, grant.pieces, record, share_list=grant.share_list))
         self._at.storing.add(storing)
         storing.add_done_callback(self._at.storing.discard)
         # not cancelled when it is late: half a store is finished in the background, and the same key may come again
@@ -164,7 +169,7 @@ class Dialog:
         for piece in grant.pieces:
             if piece.index not in holders:
                 self._report("warning", text=f"no node took piece {piece.index} of {accepted.aor}: kept here")
-                if await ring.store_at(ring.me, piece, accepted.record, share_list=grant.share_list):
+                if await ring.store_at(ring.me, piece, record, share_list=grant.share_list):
                     holders[piece.index] = ring.me
         self._step("STORED", holders={index: str(peer) for index, peer in sorted(holders.items())})
         return holders or None
@@ -195,6 +200,7 @@ class Dialog:
         self._report(
             "registered",
             first=accepted.first,
+            rotated=accepted.rotated,
             generation=accepted.generation,
             thumbprint=accepted.bundle.thumbprint().hex(),
             node=grant.credential.node_id.hex(),

@@ -161,10 +161,11 @@ def describe(event: Event) -> str:
 def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
     """Return the names of an overlay as a table, for `names list`."""
     table = Table(title=_plural(len(rows), "name"), title_justify="left")
-    for name in ("name", "node", "first registered", "last registered", "from"):
+    for name in ("name", "generation", "node", "first registered", "last registered", "from"):
         table.add_column(name)
     for row, node_id in zip(rows, node_ids, strict=True):
-        table.add_row(row.aor, node_id.hex()[:8], _date(row.first_at), _date(row.last_at), row.source)
+        generation = f"{row.generation} (revoked)" if row.revoked else str(row.generation)
+        table.add_row(row.aor, generation, node_id.hex()[:8], _date(row.first_at), _date(row.last_at), row.source)
     return table
 
 
@@ -177,9 +178,11 @@ def _sentence(event: Event) -> str:
         case "announced":
             text = f"announced on this network: nobody has to type {event['host']}:{event['port']}"
         case "registered":
-            verb = "registered" if event["first"] else "renewed"
+            verb = "registered" if event["first"] else "changed its key and renewed" if event["rotated"] else "renewed"
             holders = _plural(event["distinct_holders"], "distinct node")
             text = f"{event['aor']} {verb} from {event['source']}: pieces on {holders}"
+        case "revoked":
+            text = f"the key of {event['aor']} is revoked: {_plural(event['holders'], 'node')} of the ring know it"
         case "refused":
             who = f"{event['aor']} from " if "aor" in event else ""
             text = f"refused {who}{event['source']}: {event['reason']}"

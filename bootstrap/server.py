@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.admission import Policy
 from bootstrap.desk import Desk
 from bootstrap.dialog import STEP_TIMEOUT_S, Counter
 from bootstrap.door import Door
 from bootstrap.keys import load_or_create
-from bootstrap.registration import Policy
 from overlay.errors import LocalError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_from_bytes
@@ -42,6 +42,8 @@ ACCOUNTS_FILE: Final = "accounts.sqlite"
 RING_FILE: Final = "ring.sqlite"
 LOCK_FILE: Final = "lock"
 RENEW_EVERY_S: Final = 86_400
+BURY_EVERY_S: Final = 5.0
+"""How soon the ring hears of a key that the operator revoked."""
 PORT_TRIES: Final = 16
 """With port 0, one number must be free for both TCP and UDP."""
 
@@ -138,6 +140,7 @@ class BootstrapServer:
             certificate=self._desk.certificate(self._clock()).encode(),
             report=self._observe,
             clock=self._clock,
+            bury=self._bury,
             step_timeout_s=config.step_timeout_s,
         )
         door = Door(counter)
@@ -189,12 +192,28 @@ class BootstrapServer:
             await self._ring.join([])
         self._ring.on_change = self._ring_changed
         self._tasks.append(asyncio.get_running_loop().create_task(self._renew()))
+        self._tasks.append(asyncio.get_running_loop().create_task(self._bury_by_and_by()))
 
     async def _renew(self) -> None:
         """Give our own node a fresh credential every day: the old one expires while the server runs on."""
         while True:
             await asyncio.sleep(RENEW_EVERY_S)
             self._ring.renew(self._identity())
+
+    async def _bury_by_and_by(self) -> None:
+        """Look from time to time for keys that the operator revoked with a command beside this server."""
+        while True:
+            await asyncio.sleep(BURY_EVERY_S)
+            await self._bury()
+
+    async def _bury(self) -> None:
+        """Bring to every holder of a revoked key its tombstone; what nobody takes is tried again later."""
+        for tombstone in await self._desk.untold():
+            holders = await self._ring.get(tombstone.aor)
+            kept = await asyncio.gather(*(self._ring.store_at(peer, None, tombstone) for peer in holders))
+            if any(kept):
+                await self._desk.told(tombstone)
+                self._report({"event": "revoked", "aor": tombstone.aor, "holders": sum(kept)})
 
     async def _leave_ring(self) -> None:
         self._ring.on_change = None

@@ -28,6 +28,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
     "busy": (480, "{callee}'s adapter is busy"),
     "unknown": (480, "{callee}'s adapter does not serve that key"),
     "bad": (480, "{callee}'s adapter refused the invitation"),
+    "revoked": (480, "{callee}'s adapter refused the invitation"),
     "taken": (480, "{callee}'s adapter refused the invitation"),
     "internal": (480, "{callee}'s adapter failed"),
 }

@@ -53,7 +53,13 @@ def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) ->
         metavar="HOST:PORT",
         help="where other nodes reach this adapter (default: this machine's address, any port)",
     )
-    parser.add_argument("--code", help="enrolment code, where the bootstrap server asks for one")
+    parser.add_argument(
+        "--invite",
+        "--code",
+        dest="code",
+        metavar="CODE",
+        help="invite or enrolment code, where the bootstrap server asks for one; it goes encrypted to the server's key",
+    )
     parser.add_argument(
         "--overlay-key",
         dest="overlay_key",

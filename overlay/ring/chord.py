@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from overlay.ring.storage import Holding
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release, ShareList
+    from overlay.trust.tombstone import Tombstone
 
 
 class RingUnreachable(RemoteError):
@@ -71,7 +72,12 @@ class Chord(Protocol):
         """Return what each owner of the user's places holds of that user, nodes that hold nothing left out."""
 
     async def store_at(
-        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+        self,
+        peer: Peer,
+        piece: KeyPiece | None,
+        record: LookupRecord | Tombstone | None,
+        *,
+        share_list: ShareList | None = None,
     ) -> bool:
         """Ask one node to keep a piece, a record or both; True only when it says that it does.
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from overlay.ring.storage import RecordStore
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release, ShareList
+    from overlay.trust.tombstone import Tombstone
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +175,12 @@ class KademliaRing:
         return await self._spread.get(aor)
 
     async def store_at(
-        self, peer: Peer, piece: KeyPiece | None, record: LookupRecord | None, *, share_list: ShareList | None = None
+        self,
+        peer: Peer,
+        piece: KeyPiece | None,
+        record: LookupRecord | Tombstone | None,
+        *,
+        share_list: ShareList | None = None,
     ) -> bool:
         """Ask one node to keep a piece, a record or both; True only when it says that it holds it."""
         return await self._calls.store_at(peer, piece, record, share_list=share_list)

@@ -84,6 +84,7 @@ class Register(Message):
         Member("boot", "bootstrap", BYTES),
         Member("overlay", "overlay", PLAIN),
         Member("code", "code", PLAIN),
+        Member("word", "word", BYTES),
         Member("nsig", "node_signature", BYTES),
     )
 
@@ -102,7 +103,9 @@ class Register(Message):
     overlay: str
     """Name of the overlay."""
     code: str = ""
-    """Enrolment code, where the bootstrap asks for one."""
+    """Enrolment code or invite, where the bootstrap asks for one."""
+    word: bytes = b""
+    """The old key's Succession where the key is a new one, a Tombstone where it is revoked, else empty."""
     node_signature: bytes
     """64 bytes: the node key over all of the above."""
 
@@ -116,6 +119,7 @@ class Register(Message):
         check_bytes("bootstrap", self.bootstrap, THUMBPRINT_BYTES)
         check_overlay(self.overlay)
         check_text("code", self.code, MAX_CODE_CHARS)
+        check_bytes_up_to("word", self.word, MAX_RECORD_BYTES)
         check_bytes("node_signature", self.node_signature, SIGNATURE_BYTES)
 
     @classmethod
@@ -130,6 +134,7 @@ class Register(Message):
         bootstrap: bytes,
         overlay: str,
         code: str = "",
+        word: bytes = b"",
     ) -> Self:
         """Make a registration and sign it with the node key; sealing adds the user's signature."""
         blank = cls(
@@ -141,6 +146,7 @@ class Register(Message):
             bootstrap=bootstrap,
             overlay=overlay,
             code=code,
+            word=word,
             node_signature=UNSIGNED,
         )
         return replace(blank, node_signature=node_key.sign(REGISTER_DOMAIN, blank._node_part()))

@@ -72,6 +72,7 @@ ERROR_CODES: Final = (
     "busy",
     "internal",
     "policy",
+    "revoked",
 )
 
 

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.admission import DEFAULT_ENROLMENTS_PER_DAY, Policy
 from bootstrap.desk import Desk, Grant
 from bootstrap.keys import ServerKeys
-from bootstrap.registration import DEFAULT_ENROLMENTS_PER_DAY, NONCE_BYTES, Policy
+from bootstrap.registration import NONCE_BYTES
 from bootstrap.sources import source_of
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.records import PENDING_NODE_ID, LookupRecord

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.enrolment import Enrolment, enrol
 from bootstrap.accounts import OverlayFacts
-from bootstrap.registration import Policy
+from bootstrap.admission import Policy
 from bootstrap.server import BootstrapServer, ServerConfig
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity

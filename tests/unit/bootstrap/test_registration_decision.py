@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bootstrap.admission import Policy
 from bootstrap.registration import (
     MAX_NAMES,
     MAX_NAMES_PER_NODE_KEY,
@@ -13,7 +14,6 @@ from bootstrap.registration import (
     Account,
     Books,
     Expected,
-    Policy,
     Refused,
     decide,
 )

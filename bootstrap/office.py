@@ -1,0 +1,219 @@
+"""What an operator does beside the server, running or not: names and invites.  I/O: terminal, SQLite.
+
+    names list | release NAME | revoke NAME | admit NAME..      invites add | list | revoke ID
+
+Each command is one transaction in the books. A running server sees it with the next registration, and brings a
+revocation to the ring within seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from bootstrap.accounts import Accounts
+from bootstrap.admission import MAX_INVITE_DAYS, MAX_INVITE_USES, Invite, invite_digest, invite_id, make_code
+from bootstrap.keys import load
+from bootstrap.screen import name_table
+from bootstrap.server import ACCOUNTS_FILE
+from overlay.errors import LocalError, RemoteError
+from overlay.trust.identity import KeyBundle, parse_aor
+from overlay.trust.tombstone import Tombstone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DAY_S: Final = 86_400
+_EXAMPLES: Final = {
+    "names": """\
+examples:
+  secp2psip-bootstrap names list
+  secp2psip-bootstrap names release alice    alice lost her keys: the next who registers the name gets it
+  secp2psip-bootstrap names revoke alice     a device was stolen: nobody may believe its key any more
+  secp2psip-bootstrap names admit alice bob  for a server with --admission closed""",
+    "invites": """\
+examples:
+  secp2psip-bootstrap invites add                        one device, one week
+  secp2psip-bootstrap invites add --name bob --days 1    for that name alone
+  secp2psip-bootstrap invites add --uses 30 --days 14    for a class
+  secp2psip-bootstrap invites revoke h7kmq2xp""",
+}
+
+
+def add_office_commands(commands: Any, share: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Describe the commands; `share` adds the options that all have."""
+
+    def group(name: str, help_text: str) -> Any:
+
+        parser = commands.add_parser(
+            name,
+            help=help_text,
+            epilog=_EXAMPLES[name],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        return parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    def verb(of: Any, name: str, help_text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = of.add_parser(name, help=help_text, allow_abbrev=False)
+        share(parser)
+        return parser
+
+    names = group("names", "who has which name, and what is to become of it")
+    verb(names, "list", "show every taken name")
+    verb(names, "release", "free a name for its next registrant").add_argument("name")
+    verb(names, "revoke", "tell everybody that the key of a name is not to be believed any more").add_argument("name")
+    verb(names, "admit", "let these names be registered where --admission is closed").add_argument("name", nargs="+")
+    invites = group("invites", "codes that let somebody register where --admission is invite")
+    add = verb(invites, "add", "make a code and print it: it is not kept and cannot be shown again")
+    add.add_argument("--uses", type=int, default=1, metavar="N", help="how many devices it lets in (default 1)")
+    add.add_argument("--days", type=int, default=7, metavar="N", help="for how many days (default 7)")
+    add.add_argument("--name", default="", metavar="NAME", help="the only name that it is for (default: any)")
+    verb(invites, "list", "show the codes that are out, by id: the codes themselves are not kept")
+    verb(invites, "revoke", "take a code back").add_argument("id")
+
+
+def run_office_command(options: argparse.Namespace) -> int:
+    """Do what the command says and return its exit code; LocalError where it cannot be done."""
+    data: Path = options.data
+    if not (data / ACCOUNTS_FILE).exists():
+        raise LocalError(f"there is no bootstrap server's data in {data}")
+    with Accounts(data / ACCOUNTS_FILE) as accounts:
+        _COMMANDS[options.command, options.verb](accounts, options)
+    return 0
+
+
+def _list_names(accounts: Accounts, options: argparse.Namespace) -> None:
+    keys = load(options.data)
+    rows = accounts.names()
+    node_ids = [keys.node_id(row.node_public) for row in rows]
+    if not options.json:
+        Console().print(name_table(rows, node_ids))
+        return
+    for row, node_id in zip(rows, node_ids, strict=True):
+        _say(
+            options,
+            {
+                "aor": row.aor,
+                "node": node_id.hex(),
+                "first_at": row.first_at,
+                "last_at": row.last_at,
+                "source": row.source,
+                "generation": row.generation,
+                "thumbprint": KeyBundle.decode(row.bundle).thumbprint().hex(),
+                "revoked": row.revoked,
+            },
+        )
+
+
+def _release(accounts: Accounts, options: argparse.Namespace) -> None:
+    aor = _name(options.name)
+    generation = accounts.release(aor, now=time.time())
+    text = (
+        f"{aor} is free: whoever registers it next gets generation {generation + 1}. Who has called {aor} before and "
+        "pinned the old key is told, and does not get through until he verifies the new one"
+    )
+    _say(options, {"released": aor, "generation": generation}, text)
+
+
+def _revoke(accounts: Accounts, options: argparse.Namespace) -> None:
+    aor = _name(options.name)
+    account, facts = accounts.account(aor), accounts.overlay()
+    if account is None or facts is None:
+        raise LocalError(f"the name {aor} is not taken")
+    now = time.time()
+    tombstone = Tombstone.issue(
+        load(options.data).overlay,
+        overlay=facts.name,
+        aor=aor,
+        generation=account.generation,
+        bundle=KeyBundle.decode(account.bundle),
+        issued_at=int(now),
+    )
+    accounts.revoke(tombstone, now=now)
+    text = (
+        f"the key of {aor} is revoked: a running server tells the ring within seconds. The name stays taken; "
+        f"names release {aor} gives it to a new key. The device itself may stay on the ring for up to 30 days"
+    )
+    _say(options, {"revoked": aor, "generation": account.generation}, text)
+
+
+def _admit(accounts: Accounts, options: argparse.Namespace) -> None:
+    names = [_name(name) for name in options.name]
+    for aor in names:
+        accounts.admit(aor)
+        _say(options, {"admitted": aor}, f"{aor} may be registered")
+
+
+def _add_invite(accounts: Accounts, options: argparse.Namespace) -> None:
+    if not 1 <= options.uses <= MAX_INVITE_USES or not 1 <= options.days <= MAX_INVITE_DAYS:
+        raise LocalError(f"an invite is good for 1 to {MAX_INVITE_USES} uses and 1 to {MAX_INVITE_DAYS} days")
+    code, now = make_code(), int(time.time())
+    invite = Invite(
+        id=invite_id(),
+        digest=invite_digest(code),
+        uses_left=options.uses,
+        made_at=now,
+        expires_at=now + options.days * DAY_S,
+        aor=_name(options.name) if options.name else "",
+    )
+    accounts.add_invite(invite)
+    _say(options, _invite_row(invite) | {"code": code}, f"{code}\n(id {invite.id}; secp2psip adapter --invite {code})")
+
+
+def _list_invites(accounts: Accounts, options: argparse.Namespace) -> None:
+    found = accounts.invites()
+    if options.json:
+        for invite in found:
+            _say(options, _invite_row(invite))
+        return
+    table = Table(title=f"{len(found)} invites", title_justify="left")
+    for column in ("id", "uses left", "expires", "for"):
+        table.add_column(column)
+    for invite in found:
+        until = time.strftime("%Y-%m-%d %H:%M", time.localtime(invite.expires_at))
+        table.add_row(invite.id, str(invite.uses_left), until, invite.aor or "any name")
+    Console().print(table)
+
+
+def _revoke_invite(accounts: Accounts, options: argparse.Namespace) -> None:
+    accounts.revoke_invite(options.id)
+    _say(options, {"revoked": options.id}, f"invite {options.id} lets nobody in any more")
+
+
+def _invite_row(invite: Invite) -> dict[str, Any]:
+    return {
+        "id": invite.id,
+        "uses_left": invite.uses_left,
+        "made_at": invite.made_at,
+        "expires_at": invite.expires_at,
+        "aor": invite.aor,
+    }
+
+
+def _name(text: str) -> str:
+    try:
+        return parse_aor(text)
+    except RemoteError as error:
+        raise LocalError(error.reason) from None
+
+
+def _say(options: argparse.Namespace, row: dict[str, Any], text: str = "") -> None:
+    print(json.dumps(row) if options.json or not text else text)  # noqa: T201 - the command's output
+
+
+_COMMANDS: Final = {
+    ("names", "list"): _list_names,
+    ("names", "release"): _release,
+    ("names", "revoke"): _revoke,
+    ("names", "admit"): _admit,
+    ("invites", "add"): _add_invite,
+    ("invites", "list"): _list_invites,
+    ("invites", "revoke"): _revoke_invite,
+}
