@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "lookup": "what the ring says of somebody: key, pieces, holders, liars",
     "ring": "the nodes of the ring, as this device sees them",
     "status": "the adapter that runs here: users, phones, what expires when",
+    "doctor": "look for what keeps phones here from calling and being called",
 }
 _USAGE: Final = f"usage: {APP_NAME} COMMAND [OPTIONS]"
 _INTRODUCTION: Final = """\

@@ -124,14 +124,50 @@ async def enrol(
             f"the bootstrap server at {where} did not answer within {timeout_s:.0f} s", "is it running, and reachable?"
         ) from None
     except OSError as error:
-        # asyncio's own text repeats the address, and all of them where a name has several
-        reason = error.strerror or "none of its addresses answers"
-        if error.errno is not None and error.errno > 0:
-            reason = os.strerror(error.errno)
-        raise EnrolmentFailed(
-            f"no bootstrap server at {where}: {reason.lower()}",
-            "start it with secp2psip-bootstrap, or check --bootstrap",
-        ) from None
+        raise _nobody(where, error) from None
+
+
+async def ask_challenge(address: tuple[str, int], *, overlay_pin: bytes | None = None) -> tuple[Challenge, bytes]:
+    """Return the CHALLENGE of the bootstrap server at `address` and the thumbprint of its key; nothing is sent to it.
+
+    Raises EnrolmentFailed where there is none, RemoteError where it does not hold or shows another key than
+    `overlay_pin`. The caller sets the time limit.
+    """
+    try:
+        reader, writer = await asyncio.open_connection(*address, limit=MAX_LINE_BYTES)
+    except OSError as error:
+        raise _nobody(f"{address[0]}:{address[1]}", error) from None
+    try:
+        line = await _read_line(reader)
+        if decode_line(line).method == "ERROR":
+            refusal = open_error(line)
+            raise EnrolmentRefused(refusal.code, refusal.reason)
+        challenge = open_challenge(line)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    thumbprint = KeyBundle.decode(challenge.bundle).thumbprint()
+    if overlay_pin is not None and thumbprint != overlay_pin:
+        raise _other_key(thumbprint, overlay_pin)
+    return challenge, thumbprint
+
+
+def _nobody(where: str, error: OSError) -> EnrolmentFailed:
+    # asyncio's own text repeats the address, and all of them where a name has several
+    reason = error.strerror or "none of its addresses answers"
+    if error.errno is not None and error.errno > 0:
+        reason = os.strerror(error.errno)
+    return EnrolmentFailed(
+        f"no bootstrap server at {where}: {reason.lower()}", "start it with secp2psip-bootstrap, or check --bootstrap"
+    )
+
+
+def _other_key(thumbprint: bytes, pin: bytes) -> EnrolmentFailed:
+    return EnrolmentFailed(
+        f"that bootstrap server has key {thumbprint.hex()}, not the known {pin.hex()}",
+        "another server took its place, or --bootstrap names another overlay: nothing was sent to it",
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -207,10 +243,7 @@ class _Dialog:
             "CHALLENGE", {"overlay": challenge.overlay, "fingerprint": thumbprint.hex(), "skew_s": round(skew_s, 1)}
         )
         if self.pin is not None and thumbprint != self.pin:
-            raise EnrolmentFailed(
-                f"that bootstrap server has key {thumbprint.hex()}, not the known {self.pin.hex()}",
-                "another server took its place, or --bootstrap names another overlay: nothing was sent to it",
-            )
+            raise _other_key(thumbprint, self.pin)
         certificate = DealingCertificate.decode(challenge.dealing)
         try:
             certificate.verify(server.ed25519, overlay=challenge.overlay, now=self.clock())

@@ -241,6 +241,12 @@ def _receipt(event: Event) -> Text | None:
     )
 
 
+def _finding(event: Event) -> Text:
+    style = {"good": _GOOD, "doubtful": _DOUBT, "bad": _BAD}[str(event["level"])]
+    text = Text.assemble((f"{event['level']:<9}", style), (f"{event['check']}: ", "bold"), str(event["text"]))
+    return text.append(f"\n{'':<9}hint: {event['hint']}", style=style) if event.get("hint") else text
+
+
 def _bare(uri: str) -> str:
     return uri.strip("<>").split(";", 1)[0].removeprefix("sip:")
 
@@ -248,6 +254,7 @@ def _bare(uri: str) -> str:
 _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "ready": _ready,
     "discovered": _discovered,
+    "finding": _finding,
     "warning": _warning,
     "receipt": _receipt,
     "registered": _registered,
