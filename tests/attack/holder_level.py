@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.attack.lies import Gang
 from tests.attack.registered import Places, Registered, places_of
 from tests.attack.rows import Cell, Tally
+from tests.attack.sides import CALLS_PER_S
 from tests.support.evil import LyingStore, lend_tongue
 from tests.support.members import TestOverlay
 from tests.support.network import Network
@@ -45,24 +46,24 @@ def run(cell: Cell) -> dict[str, Any]:
 
 async def _play(cell: Cell, network: Network, rng: random.Random) -> dict[str, Any]:
     tally = Tally()
-    async with _town(cell, network, rng) as town:
+    async with town(cell, network, rng) as place:
         for number in range(cell.calls):
             if number % FRESH_CALLS == 0:
-                town.publish()
+                place.publish()
             if number % SAME_LIARS_CALLS == 0:
-                await _appoint(town, cell)
-            caller, callee = rng.sample(town.sides, 2)
-            tally.add(*await town.call(caller, callee))
+                await _appoint(place, cell)
+            caller, callee = rng.sample(place.sides, 2)
+            tally.add(*await place.call(caller, callee))
             await asyncio.sleep(PAUSE_S)  # virtual, and no condition hangs on it
     return tally.row(cell)
 
 
 @asynccontextmanager
-async def _town(cell: Cell, network: Network, rng: random.Random):
+async def town(cell: Cell, network: Network, rng: random.Random, *, calls_per_node: float = CALLS_PER_S):
     """n + 2 members, joined, with alice and bob among them."""
-    rings: list[KademliaRing] = []
     overlay = TestOverlay(clock=network.clock, seed=rng.getrandbits(32))
-    town = Registered(overlay=overlay, network=network, rng=rng, k=cell.k, n=cell.n)
+    place = Registered(overlay=overlay, network=network, rng=rng, k=cell.k, n=cell.n, calls_per_node=calls_per_node)
+    rings = place.rings
     try:
         for _ in range(cell.n + 2):
             store = LyingStore()
@@ -70,16 +71,16 @@ async def _town(cell: Cell, network: Network, rng: random.Random):
             lend_tongue(ring, store)
             rings.append(ring)
             await ring.open(HOST)
-            town.stores[ring.me.id] = store
+            place.stores[ring.me.id] = store
             await ring.join([rings[0].me] if len(rings) > 1 else [])
         names = _names([ring.me for ring in rings], cell.n)
         held = {peer for places in names.values() for peers in places.values() for peer in peers}
         homes = [ring for ring in rings if ring.me not in held]
         for (aor, places), ring in zip(names.items(), homes, strict=True):
-            town.register(aor, ring, places, _directory(town, ring, cell.variant))
-        yield town
+            place.register(aor, ring, places, _directory(place, ring, cell.variant))
+        yield place
     finally:
-        await town.stop()
+        await place.stop()
         for ring in rings:
             await ring.close()
 
@@ -97,27 +98,27 @@ def _names(everybody: list[Peer], n: int) -> dict[str, Places]:
     raise AssertionError
 
 
-def _directory(town: Registered, ring: KademliaRing, variant: str) -> Any:
+def _directory(place: Registered, ring: KademliaRing, variant: str) -> Any:
     if variant == "paper":
         # the plain scheme finds the right nodes without fail: only what they answer is under attack here
-        return town.paper_directory(lambda aor, index: ring.fetch_at(town.places[aor][index][0], aor))
-    return town.directory(ring)
+        return place.paper_directory(lambda aor, index: ring.fetch_at(place.places[aor][index][0], aor))
+    return place.directory(ring)
 
 
-async def _appoint(town: Registered, cell: Cell) -> None:
+async def _appoint(place: Registered, cell: Cell) -> None:
     """Let some holders lie, drawn anew, and all others tell the truth."""
-    holders = sorted({peer for peers in town.places[town.sides[0].aor].values() for peer in peers})
-    evil = set(town.rng.sample(holders, cell.liars))
+    holders = sorted({peer for peers in place.places[place.sides[0].aor].values() for peer in peers})
+    evil = set(place.rng.sample(holders, cell.liars))
     theirs = {
         aor: frozenset(index for index, peers in places.items() if peers[0] in evil)
-        for aor, places in town.places.items()
+        for aor, places in place.places.items()
     }
-    gang = Gang(overlay=town.overlay, victims=town.victims, rng=town.rng, theirs=theirs)
+    gang = Gang(overlay=place.overlay, victims=place.victims, rng=place.rng, theirs=theirs)
     for peer in holders:
-        town.stores[peer.id].lie_to_readers = gang.lie(cell.attack) if peer in evil else None
+        place.stores[peer.id].lie_to_readers = gang.lie(cell.attack) if peer in evil else None
     # whom the last liars made a suspect, another one must not suffer for
     for _ in range(FORGIVEN_WITHIN_S):
-        if not any(side.ring._server.rpc.suspects() for side in town.sides):
+        if not any(side.ring._server.rpc.suspects() for side in place.sides):
             return
         await asyncio.sleep(1)
     raise AssertionError("suspects are not asked again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.attack import holder_level, ring_level, stock
+from tests.attack import holder_level, message_level, ring_level, stock
 from tests.attack.lies import ATTACKS, LEAKED
 from tests.attack.rows import Cell
 
@@ -24,6 +24,7 @@ PAPER_RING_ATTACKS = ("lie", "wrong successor")
 RING_NODES = 200
 RING_CALLS = 200
 QUICK_RING_CALLS = 10
+MESSAGE_CALLS = 100
 EVIL_SHARES = (0.1, 0.2, 0.3)
 SYBIL_COUNTS = (2, 4, 7, 14)
 
@@ -38,7 +39,9 @@ def whole(seed: int) -> list[Cell]:
         *(_ring(seed, variant, ring_level.OVERWRITE, 1, RING_CALLS) for variant in ("secp2psip", "stock")),
         *(_ring(seed, variant, NOBODY, 0, RING_CALLS) for variant in VARIANTS),
     ]
-    return rings + _holders(seed, THRESHOLDS, HOLDER_CALLS, lambda k, n: range(1, n + 1))
+    return (
+        rings + _messages(seed, MESSAGE_CALLS) + _holders(seed, THRESHOLDS, HOLDER_CALLS, lambda k, n: range(1, n + 1))
+    )
 
 
 def quick(seed: int) -> list[Cell]:
@@ -47,14 +50,36 @@ def quick(seed: int) -> list[Cell]:
         *_rings(seed, "secp2psip", ("mix",), EVIL_SHARES[-1:], QUICK_RING_CALLS),
         *(_ring(seed, variant, ring_level.OVERWRITE, 1, QUICK_RING_CALLS) for variant in ("secp2psip", "stock")),
     ]
-    return rings + _holders(seed, THRESHOLDS[:1], QUICK_HOLDER_CALLS, lambda k, n: (1, k - 1, k, n - k, n))
+    return (
+        rings
+        + _messages(seed, QUICK_RING_CALLS)
+        + _holders(seed, THRESHOLDS[:1], QUICK_HOLDER_CALLS, lambda k, n: (1, k - 1, k, n - k, n))
+    )
 
 
 def play(cell: Cell) -> dict[str, Any]:
     """Play one cell and return its row."""
-    if cell.level == "holder":
-        return holder_level.run(cell)
+    if cell.level != "ring":
+        return (holder_level if cell.level == "holder" else message_level).run(cell)
     return stock.run(cell) if cell.variant == "stock" else ring_level.run(cell)
+
+
+def _messages(seed: int, calls: int) -> list[Cell]:
+    k, n = THRESHOLDS[0]
+    return [
+        Cell(
+            variant="secp2psip",
+            attack=attack,
+            level="message",
+            liars=1,
+            of=n + 2,
+            k=k,
+            n=n,
+            calls=calls,
+            seed=seed,
+        )
+        for attack in message_level.ATTACKS
+    ]
 
 
 def _rings(seed: int, variant: str, attacks: Any, shares: Any, calls: int) -> list[Cell]:

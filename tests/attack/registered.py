@@ -14,7 +14,7 @@ from overlay.trust.records import LookupRecord
 from overlay.trust.signed import MAX_SEQUENCE
 from tests.attack.lies import Victim
 from tests.attack.paper import PaperDirectory
-from tests.attack.sides import Side
+from tests.attack.sides import CALLS_PER_S, Side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,11 +56,13 @@ class Registered:
     rng: random.Random
     k: int
     n: int
+    rings: list[KademliaRing] = field(default_factory=list)
     stores: dict[int, LyingStore] = field(default_factory=dict)
     """By ring id."""
     sides: list[Side] = field(default_factory=list)
     places: dict[str, Places] = field(default_factory=dict)
     victims: dict[str, Victim] = field(default_factory=dict)
+    calls_per_node: float = CALLS_PER_S
     newest: int = 0
     """The sequence of the records published last."""
 
@@ -83,6 +85,7 @@ class Registered:
             port=FIRST_PHONE_PORT + len(self.sides),
             clock=self.network.clock,
             random_bytes=self.overlay.random_bytes,
+            calls_per_node=self.calls_per_node,
         )
         self.sides.append(side)
         return side

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from tests.attack import plan, plot, promises
+from tests.attack import message_level, plan, plot, promises, ring_level
 from tests.attack.lies import ATTACKS, LEAKED
 from tests.attack.rows import Cell, Tally, Verdict, wilson
 
@@ -33,6 +33,23 @@ def test_fewer_than_k_liars_forge_nothing_and_stop_no_call(attack):
 @pytest.mark.parametrize("attack", sorted(set(ATTACKS) - LEAKED))
 def test_holders_without_a_key_of_the_server_forge_nothing_even_if_all_of_them_lie(attack):
     assert plan.play(cell("secp2psip", attack, 7))["forged"] == 0
+
+
+@pytest.mark.parametrize("attack", message_level.ATTACKS)
+def test_no_message_attack_forges_or_stops_a_call(attack):
+    one = Cell(variant="secp2psip", attack=attack, level="message", liars=1, of=9, k=3, n=7, calls=4, seed=2)
+    played = plan.play(one)
+    assert (played["ok"], played["forged"]) == (4, 0), played
+
+
+def test_an_outsider_overwrites_nothing_here_and_everything_in_a_stock_dht():
+    cells = [
+        Cell(variant=v, attack=ring_level.OVERWRITE, level="ring", liars=1, of=60, k=3, n=7, calls=6, seed=1)
+        for v in ("secp2psip", "stock")
+    ]
+    ours, stock = map(plan.play, cells)
+    assert (ours["ok"], ours["forged"]) == (6, 0)
+    assert stock["forged"] > 0
 
 
 def test_n_minus_k_droppers_stop_no_call():
