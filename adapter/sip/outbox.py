@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from adapter.sip.refusal import Headers, Refusal
 
 TRYING: Final = 100
+SERVER: Final = ("Server", "secp2psip")
+"""Tells a phone's log who has answered: without a version, and not to strangers [RFC 3261 §20.35]."""
 TAG_BYTES: Final = 8
 TAG_KEY_BYTES: Final = 32
 
@@ -56,7 +58,7 @@ class Outbox:
             reason=reason,
             top_via=_top_via(exchange.request.raw, exchange.flow),
             to_tag="" if status == TRYING else exchange.to_tag,
-            headers=headers,
+            headers=headers if status == TRYING else (*headers, SERVER),
         )
         self.counters[f"answered {status}"] += 1
         self._send(self._exchanges.answer(exchange, status, data, now), exchange.flow)

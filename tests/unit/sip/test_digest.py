@@ -79,6 +79,13 @@ def test_a_phone_of_this_host_needs_no_password():
     register(make_server(digest=make_digest()))
 
 
+def test_a_phone_is_told_who_answers_and_a_stranger_is_not():
+    server = make_server(digest=make_digest())
+    (known,) = ask(server, spell("OPTIONS"), flow=FLOW)
+    (stranger,) = ask(server, spell(headers=(CONTACT,)), flow=FAR)
+    assert (known.all("Server"), stranger.all("Server")) == (["secp2psip"], [])
+
+
 def test_a_stranger_gets_both_challenges_the_stronger_first_and_nothing_is_kept():
     server = make_server(digest=make_digest())
     (answer,) = ask(server, spell(headers=(CONTACT,)), flow=FAR)

@@ -25,7 +25,7 @@ SEEDS = (
 )
 OUR_HEADERS = {
     b"Via", b"From", b"To", b"Call-ID", b"CSeq", b"Content-Length", b"Contact", b"Allow", b"Accept", b"Accept-Encoding",
-    b"Accept-Language", b"Unsupported", b"Min-Expires", b"Retry-After", b"Warning", b"Timestamp",
+    b"Accept-Language", b"Unsupported", b"Min-Expires", b"Retry-After", b"Warning", b"Timestamp", b"Server",
 }  # fmt: skip
 ODD = st.sampled_from(
     [b'"', b"<", b">", b";", b",", b":", b"\r", b"\n", b"\r\n", b" ", b"\t", b"\0", b"%00", b"\\", b"=", b"*", b"@",
