@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Any, ClassVar, Final, Self
 
@@ -20,6 +21,8 @@ from overlay.trust.identity import SIGNATURE_BYTES
 RECORD_VERSION: Final = 1
 MAX_RECORD_BYTES: Final = 1024
 """No record of this project has more than 400."""
+MAX_REMEMBERED_RECORDS: Final = 4096
+"""Records remembered by their bytes: the same ones come back with every call."""
 MAX_RECORD_ITEMS: Final = 32
 """Longest array inside a record: the indices of a release."""
 MAX_TIME_S: Final = 2**40
@@ -69,6 +72,13 @@ class Signed:
 
         RemoteError when it is too long, of another kind or version, has a field out of bounds, or another spelling.
         """
+        if type(data) is not bytes or len(data) > MAX_RECORD_BYTES:
+            raise RemoteError(f"a record has at most {MAX_RECORD_BYTES} bytes")
+        return cls._read(data)
+
+    @classmethod
+    @lru_cache(maxsize=MAX_REMEMBERED_RECORDS)
+    def _read(cls, data: bytes) -> Self:
         values = _unpack(data)
         names = cls._names()
         if values[:2] != [cls.KIND, RECORD_VERSION] or len(values) != len(names) + 3:
@@ -86,6 +96,7 @@ class Signed:
         return record
 
     @classmethod
+    @cache
     def _names(cls) -> list[str]:
         return [field.name for field in fields(cls) if field.name != "signature"]
 
@@ -107,8 +118,6 @@ def kind_of(data: bytes) -> int | None:
 
 
 def _unpack(data: bytes) -> list[Any]:
-    if type(data) is not bytes or len(data) > MAX_RECORD_BYTES:
-        raise RemoteError(f"a record has at most {MAX_RECORD_BYTES} bytes")
     try:
         values = msgpack.unpackb(data, max_array_len=MAX_RECORD_ITEMS, max_map_len=0, max_ext_len=0)
     except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException):

@@ -137,3 +137,13 @@ def test_a_bundle_of_another_length_or_type_is_refused(data):
 def test_a_bundle_made_of_nonsense_is_our_own_mistake():
     with pytest.raises(LocalError):
         KeyBundle(ed25519=b"short", x25519=ALICE.public.x25519)
+
+
+def test_a_verdict_that_is_remembered_speaks_of_these_very_bytes():
+    key = SigningKey.generate()
+    signature = key.sign(b"domain", b"message")
+    for _ in range(2):
+        assert verify(key.public, b"domain", b"message", signature)
+        assert not verify(key.public, b"domain", b"message", signature[:-1] + bytes([signature[-1] ^ 1]))
+        assert not verify(SigningKey.generate().public, b"domain", b"message", signature)
+        assert not verify(key.public, b"domain", b"massage", signature)
