@@ -271,6 +271,9 @@ class _Search:
         others = [answered for peer, answered in evidence.answered.items() if peer.id != me]
         # pieces of our own alone contradict nobody: then the ring is away, and no key was refused
         if evidence.heard_pieces and any(others):
+            # what is missing contradicts nobody either: an overloaded ring must not look like a lying one
+            if len(self._asks) > sum(evidence.answered.values()) and not evidence.is_contradictory:
+                return RingUnreachable(f"too few holders of {self._aor}'s key answer")
             return KeyUnverifiable(f"the pieces of {self._aor}'s key that were found do not make one key")
         silent = others.count(False)
         # a name lies on min(n, nodes) nodes: with that many silent, "nobody has it" would be a guess

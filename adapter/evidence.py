@@ -71,6 +71,12 @@ class Evidence:
         """Whether anybody gave a piece of this name that counts; a forged one counts as missing."""
         return any(verdict.ok for verdict, _ in self._pieces)
 
+    @property
+    def is_contradictory(self) -> bool:
+        """Whether somebody lied, or the pieces that count name more than one key."""
+        named = {(piece.generation, piece.thumbprint) for verdict, piece in self._pieces if verdict.ok}
+        return len(named) > 1 or any(verdict.lie for verdict, _ in self._pieces) or bool(self.conflicts())
+
     def place(self, index: int, peer: Peer) -> None:
         """Say that a piece belongs at a node.  While nothing is said of any piece, each may lie anywhere."""
         self._places.add((index, peer.id))

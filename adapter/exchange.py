@@ -247,6 +247,7 @@ class _Attempt:
 
     async def _search(self, aor: str, sequence: int) -> None:
         self._step("NO ANSWER", {"asking": "every holder for a newer address"})
+        self._membership.proofs.forget(aor)
         try:
             found: Found | None = await self._membership.directory.find(aor, min_sequence=sequence)
         except (LookupFailed, RingUnreachable):
@@ -263,7 +264,7 @@ class _Attempt:
 async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found | Failure:
     """Look a user up; the failures in the machines' words."""
     try:
-        return await membership.directory.find(wanted.aor, trace=trace, record_needed=wanted.record_needed)
+        return await membership.proofs.find(wanted.aor, trace=trace, record_needed=wanted.record_needed)
     except NameUnknown:
         return Failure.UNKNOWN
     except NameAway:

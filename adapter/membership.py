@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.directory import Directory
 from adapter.problems import DamagedFile
+from adapter.recent import RecentProofs
 from adapter.registering import NotRegistered, ask_bootstrap, read_back
 from adapter.upkeep import Upkeep
 from overlay.errors import Secp2psipError
@@ -70,6 +71,7 @@ class Membership:
         self._ring: KademliaRing | None = None
         self._store: RecordStore | None = None
         self._directory: Directory | None = None
+        self._proofs: RecentProofs | None = None
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
         self._has_joined = False
@@ -92,6 +94,14 @@ class Membership:
             _ = self.ring
         assert self._directory is not None
         return self._directory
+
+    @property
+    def proofs(self) -> RecentProofs:
+        """Finds users for calls, and shares what was proved a moment ago; NotRegistered as above."""
+        if self._proofs is None:
+            _ = self.ring
+        assert self._proofs is not None
+        return self._proofs
 
     @property
     def joined(self) -> bool:
@@ -165,6 +175,8 @@ class Membership:
         for upkeep in self._upkeeps.values():
             upkeep.stop()
         await self._tasks.close()
+        if self._proofs is not None:
+            await self._proofs.close()
         if self._ring is not None:
             self._keep_peers()
             await self._ring.leave()
@@ -211,7 +223,7 @@ class Membership:
                 raise
             await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
         self._ring = ring
-        self._directory = Directory(
+        directory = Directory(
             ring,
             dealing_public=enrolment.dealing.dealing_public,
             k=enrolment.dealing.k,
@@ -219,6 +231,7 @@ class Membership:
             overlay=enrolment.overlay,
             overlay_public=enrolment.overlay_bundle.ed25519,
         )
+        self._directory, self._proofs = directory, RecentProofs(directory)
 
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
         """Join the ring and begin to keep the user's pieces in place."""

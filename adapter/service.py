@@ -170,7 +170,9 @@ class AdapterService:
             "nodes": 0 if running is None else len(running.peers()) + 1,
             "users": [user_report(user, membership, phones[user]) for user in self.users],
             "warnings": one_way_warnings(phones),
-            "counters": dict(self._endpoint.counters) | dict(self._exchange.counters),
+            "counters": dict(self._endpoint.counters)
+            | dict(self._exchange.counters)
+            | ({} if running is None else dict(membership.proofs.counters)),
         }
 
     async def lookup(self, aor: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 
 from adapter.evidence import RECORD_INDEX
 from adapter.findings import KeyUnverifiable, NameUnknown
+from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_to_bytes
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.records import LookupRecord
@@ -147,3 +148,12 @@ async def test_k_liars_with_the_dealing_key_are_where_the_claim_ends():
         reader = next(ring for ring in place.rings if ring not in liars)
         with pytest.raises(KeyUnverifiable):
             await place.directory(reader).find("bob")
+
+
+async def test_silence_alone_is_no_lie():
+    async with town(8) as place:
+        # two pieces at most are left: too few for a key, and nothing that contradicts
+        for ring in holders_of_one(place, 5):
+            await ring.close()
+        with pytest.raises(RingUnreachable, match="too few holders"):
+            await place.directory(place.rings[1]).find("bob")
