@@ -95,6 +95,8 @@ def all_cases() -> list[Case]:
         _case("stranger registers", "stranger", "", troubles.stranger_registers),
         _case("stranger forges its address", "stranger", "", troubles.stranger_forges, also=("baresip",)),
         _case("stranger calls", "stranger", "baresip", troubles.stranger_calls),
+        _case("stranger registers", "stranger", "", troubles.stranger_registers, transport="tcp"),
+        _case("stranger calls", "stranger", "baresip", troubles.stranger_calls, transport="tcp"),
         *(_case("stranger relays", "stranger", kind, troubles.stranger_relays) for kind in ("baresip", "linphone")),
         _case("stranger reflects", "stranger", "linphone", troubles.stranger_reflects, also=("baresip",)),
     ]

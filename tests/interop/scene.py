@@ -39,8 +39,8 @@ TRANSPARENT, TRANSPARENT_SIX = (socket.SOL_IP, 19), (socket.IPPROTO_IPV6, 75)
 """IP_TRANSPARENT and IPV6_TRANSPARENT: send under any address [ip(7)]."""
 
 
-def udp_socket(host: Host, source: str = "") -> socket.socket:
-    """Return a UDP socket of a host, bound to its address, or to one that is not its own, and any port."""
+def host_socket(host: Host, source: str = "", *, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """Return a UDP or TCP socket of a host, bound to its address, or to one that is not its own, and any port."""
     made: list[socket.socket | OSError] = []
 
     def make() -> None:
@@ -51,11 +51,11 @@ def udp_socket(host: Host, source: str = "") -> socket.socket:
                 made.append(OSError(ctypes.get_errno(), "setns"))
                 return
             six = ":" in host.address
-            udp = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+            bound = socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind)
             if source:
-                udp.setsockopt(*(TRANSPARENT_SIX if six else TRANSPARENT), 1)
-            udp.bind((source or host.address, 0))
-            made.append(udp)
+                bound.setsockopt(*(TRANSPARENT_SIX if six else TRANSPARENT), 1)
+            bound.bind((source or host.address, 0))
+            made.append(bound)
         except OSError as error:
             made.append(error)
         finally:
@@ -198,7 +198,7 @@ class Scene:
 
     def _unregister(self, user: str) -> None:
         host = self.hosts[user]
-        with udp_socket(host) as udp:
+        with host_socket(host) as udp:
             own, domain = authority(*udp.getsockname()[:2]), authority(host.address, SIP_PORT)
             lines = [
                 f"REGISTER sip:{domain} SIP/2.0",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import socket
 from typing import TYPE_CHECKING
 
 from tests.interop.calls import ANSWER_S, BYE_S, final, pair, ringing
 from tests.interop.phones import CALLEES, CALLERS
 from tests.interop.phones.base import authority
-from tests.interop.scene import SIP_PORT, udp_socket
+from tests.interop.scene import SIP_PORT, host_socket
 
 if TYPE_CHECKING:
     from tests.interop.calls import Row, Stage
@@ -127,7 +128,8 @@ async def refreshed(scene: Scene, row: Row, stage: Stage) -> None:
 
 async def stranger_registers(scene: Scene, row: Row, stage: Stage) -> None:
     """Another host sends alice's REGISTER to her adapter."""
-    answer = await asyncio.to_thread(_from_desk, scene, "REGISTER", scene.hosts["alice"].address, "alice")
+    address = scene.hosts["alice"].address
+    answer = await asyncio.to_thread(_from_desk, scene, "REGISTER", address, "alice", transport=row.transport)
     if answer.startswith("SIP/2.0 200") or await scene.phones("alice"):
         row.why = f"alice's adapter took a stranger's phone: {answer[:40]}"
 
@@ -151,7 +153,8 @@ async def stranger_calls(scene: Scene, row: Row, stage: Stage) -> None:
     await stage.phone(CALLEES, "baresip", "bob")
     await scene.registered("alice")
     await scene.registered("bob")
-    answer = await asyncio.to_thread(_from_desk, scene, "INVITE", scene.hosts["alice"].address, "bob")
+    address = scene.hosts["alice"].address
+    answer = await asyncio.to_thread(_from_desk, scene, "INVITE", address, "bob", transport=row.transport)
     if not answer.startswith(("SIP/2.0 403", "SIP/2.0 401")) and answer:
         row.why = f"a stranger's INVITE was answered {answer[:40]}"
 
@@ -178,7 +181,7 @@ async def stranger_reflects(scene: Scene, row: Row, stage: Stage) -> None:
         what="a forwarded INVITE",
     )
     guessed = f"{carried.vias[0].partition(';')[0]};branch=z9hG4bK{secrets.token_hex(20)}"
-    with udp_socket(scene.hosts["desk"]) as udp:
+    with host_socket(scene.hosts["desk"]) as udp:
         for vias in (carried.vias, (guessed, *carried.vias[1:])):
             lines = [
                 f"SIP/2.0 603 {FORGED}",
@@ -218,28 +221,32 @@ def _ends(message: Sip, host: str) -> bool:
     return message.method == "INVITE" and message.status in REFUSALS and there
 
 
-def _from_desk(scene: Scene, method: str, adapter: str, name: str, *, uri: str = "", source: str = "") -> str:
+def _from_desk(
+    scene: Scene, method: str, adapter: str, name: str, *, uri: str = "", source: str = "", transport: str = "udp"
+) -> str:
     """Send a request in alice's name from another host and return the final answer, empty when there is none.
 
     `source` is an address to send it under that is not the host's own; answers do not come there.
     """
     domain = authority(adapter, SIP_PORT)
-    with udp_socket(scene.hosts["desk"], source) as udp:
-        own = authority(*udp.getsockname()[:2])
+    kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+    with host_socket(scene.hosts["desk"], source, kind=kind) as desk:
+        own = authority(*desk.getsockname()[:2])
         registers = method == "REGISTER"
         target = uri or (f"sip:{domain}" if registers else f"sip:{name}@{domain}")
         lines = [
             f"{method} {target} SIP/2.0",
-            f"Via: SIP/2.0/UDP {own};rport;branch=z9hG4bK{secrets.token_hex(8)}",
+            f"Via: SIP/2.0/{transport.upper()} {own};rport;branch=z9hG4bK{secrets.token_hex(8)}",
             *("Max-Forwards: 70", f"From: <sip:alice@{domain}>;tag={secrets.token_hex(4)}"),
             *(f"To: <sip:{name}@{domain}>", f"Call-ID: {secrets.token_hex(8)}", f"CSeq: 1 {method}"),
             *(f"Contact: <sip:alice@{own}>", "Expires: 120", f"User-Agent: {FORGED}"),
             *("Content-Length: 0", "", ""),
         ]
-        udp.settimeout(SILENCE_S)
-        udp.sendto("\r\n".join(lines).encode(), (adapter, SIP_PORT))
+        desk.settimeout(SILENCE_S)
+        desk.connect((adapter, SIP_PORT))
+        desk.sendall("\r\n".join(lines).encode())
         answer = ""
         with contextlib.suppress(TimeoutError):
             while not answer or answer.startswith("SIP/2.0 1"):
-                answer = udp.recv(65536).decode(errors="replace")
+                answer = desk.recv(65536).decode(errors="replace")
         return answer
