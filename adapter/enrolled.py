@@ -42,6 +42,9 @@ class Enrolment:
     nodes: tuple[Peer, ...]
     """Nodes to join through, the holders of the pieces first."""
 
+    succession: bytes = b""
+    """The links that lead from earlier keys to this one, for the lookup record (`overlay.trust.succession`)."""
+
     def __post_init__(self) -> None:
         if [piece.index for piece in self.pieces] != list(range(1, self.dealing.n + 1)):
             raise LocalError("an enrolment has all n pieces in order")

@@ -31,6 +31,7 @@ def encode_enrolment(enrolment: Enrolment, *, aor: str) -> dict[str, Any]:
         "dealing": _text(enrolment.dealing.encode()),
         "pieces": [_text(piece.encode()) for piece in enrolment.pieces],
         "share_list": _text(enrolment.share_list.encode()),
+        "succession": _text(enrolment.succession),
         "nodes": [[id_to_bytes(node.id).hex(), node.host, node.port] for node in enrolment.nodes],
     }
 
@@ -55,6 +56,8 @@ def decode_enrolment(value: Mapping[str, Any], *, aor: str) -> Enrolment:
         dealing=DealingCertificate.decode(_bytes(value["dealing"])),
         pieces=pieces,
         share_list=ShareList.decode(_bytes(value["share_list"])),
+        # files of earlier versions have none
+        succession=_bytes(value.get("succession", "")),
         nodes=tuple(Peer.decode([bytes.fromhex(ident), host, port]) for ident, host, port in value["nodes"]),
     )
 

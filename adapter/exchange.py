@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from adapter.calls.answering import Answering
 from adapter.calls.contacts import token_digest
-from adapter.calls.door import LocalUser
 from adapter.calls.events import (
     Announced,
     AskHigherSequence,
@@ -27,6 +26,7 @@ from adapter.calls.events import (
     SendLine,
 )
 from adapter.calls.inviting import Inviting
+from adapter.calls.local_users import LocalUsers
 from adapter.calls.receipt import proof_of
 from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
@@ -34,7 +34,6 @@ from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
 from overlay.wire.codec import decode_line
-from overlay.wire.messages import Party
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,11 +89,12 @@ class Exchange:
 
         `clock` is a `Clock` unless said otherwise; `random_bytes` must be fit for ids and cookies.
         """
-        self._membership, self._users = membership, users
+        self._membership = membership
         self._sip_address, self._steps = sip_address, steps
         self._contacts = contacts
         self._max_calls = limits.calls
         self._clock = clock or Clock()
+        self._users = LocalUsers(users, generation=self._generation, clock=self._clock)
         self._random_bytes = random_bytes
         self._attempts: set[_Attempt] = set()
         self._tasks = Tasks()
@@ -102,7 +102,7 @@ class Exchange:
         self.counters: Counter[str] = Counter()
         """Lines by method, and lines that did not count."""
         self._answering = Answering(
-            users={aor: LocalUser(private=bundle, party=self._party(aor)) for aor, bundle in users.items()},
+            users=self._users,
             contacts=contacts,
             random_bytes=random_bytes,
             now=self._clock(),
@@ -117,8 +117,8 @@ class Exchange:
         if len(self._attempts) >= self._max_calls:
             return Outcome(status=503, reason="this adapter has too many calls under way", retry_after_s=5)
         machine = Inviting(
-            caller=self._users[caller],
-            party=self._party(caller),
+            caller=self._users.private(caller),
+            party=self._users.party(caller),
             callee=callee,
             random_bytes=self._random_bytes,
             now=self._clock(),
@@ -157,13 +157,13 @@ class Exchange:
             self._timer.cancel()
         await self._tasks.close()
 
-    def _party(self, aor: str) -> Party:
+    def change_key(self, user: str, new: PrivateBundle, former_generation: int) -> None:
+        """Go on with a user's new key; the old one answers for a minute more."""
+        self._users.change(user, new, former_generation=former_generation)
+
+    def _generation(self, aor: str) -> int:
         enrolment = self._membership.enrolment(aor)
-        return Party(
-            aor=aor,
-            generation=1 if enrolment is None else enrolment.generation,
-            thumbprint=self._users[aor].public.thumbprint(),
-        )
+        return 1 if enrolment is None else enrolment.generation
 
     def _answer(self, step: Step | None = None, found: Found | None = None) -> None:
         """Do what the answering machine wants, and arm its timer.

@@ -51,6 +51,24 @@ def load_or_create(state_dir: Path, user: str) -> Keys:
     )
 
 
+def load_private(path: Path, *, generate: Callable[[], PrivateBundle] | None = None) -> PrivateBundle:
+    """Return a user's keys from a file of their own, made now by `generate` if there is none.
+
+    Raises DamagedFile where there is no key and none may be made.
+    """
+    if generate is None and not path.exists():
+        raise DamagedFile(f"{path.name} is missing", hint=f"put the file back from a copy ({path})")
+    return _key_at(path, PrivateBundle.from_bytes, generate or PrivateBundle.generate)
+
+
+def replace_private(path: Path, keys: PrivateBundle) -> None:
+    """Write a user's keys to `path`, whole or not at all, over whatever is there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    _write_once(draft, _encode(keys.to_bytes()))
+    draft.replace(path)
+    sync_dir(path.parent)
+
+
 def known_users(state_dir: Path) -> tuple[str, ...]:
     """Return the names that have a key in `state_dir`, sorted."""
     names = []

@@ -35,7 +35,7 @@ class Link(Protocol):
     """The names that it serves."""
 
     async def ask(self, do: str, **fields: str) -> Event:
-        """Return the answer to `status`, `lookup` (aor), `ring` or `register` (user)."""
+        """Return the answer to `status`, `lookup` (aor), `ring`, `register`, `rotate` or `revoke` (user)."""
 
     def events(self) -> AsyncIterator[Event]:
         """Return what the adapter does from the moment of the link on; ends when it goes away. To be called once."""
@@ -119,6 +119,10 @@ class OwnAdapter:
             case "register":
                 await self._service.register(fields["user"])
                 return {}
+            case "rotate":
+                return await self._service.rotate(fields["user"])
+            case "revoke":
+                return await self._service.revoke(fields["user"])
         raise Problem(f"the adapter cannot {do}")
 
     async def events(self) -> AsyncIterator[Event]:

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.directory import Directory
+from adapter.enrolment import EnrolmentRefused
+from adapter.key_change import is_pending, next_key, promote, retire
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
-from adapter.registering import NotRegistered, ask_bootstrap, read_back
+from adapter.registering import NotRegistered, Place, ask_bootstrap, read_back
 from adapter.upkeep import Upkeep
 from overlay.errors import Secp2psipError
 from overlay.ring.chord import RingUnreachable
@@ -24,6 +27,8 @@ from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
 from overlay.ring.tasks import Tasks
+from overlay.trust.succession import Succession, decode_chain, encode_chain
+from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
     from adapter.state import StateDir
     from adapter.steps import Step
     from overlay.ring.ids import Peer
+    from overlay.trust.identity import PrivateBundle
 
 
 RENEW_AFTER_S: Final = 7 * 86_400
@@ -62,10 +68,14 @@ class Membership:
         *,
         on_line: Callable[[Peer, bytes], None],
         warn: Callable[[str, str], None],
+        on_key: Callable[[str, PrivateBundle, int], None] = lambda _user, _key, _former: None,
     ) -> None:
-        """`keys` by user; `on_line` takes each SECP2PSIP line from the ring; `warn` a sentence and its hint."""
+        """`on_key` hears of a user's new key and of the generation before it.
+
+        `keys` by user; `on_line` takes each SECP2PSIP line from the ring; `warn` a sentence and its hint.
+        """
         self._config, self._state, self._keys = config, state, keys
-        self._on_line, self._warn = on_line, warn
+        self._on_line, self._warn, self._on_key = on_line, warn, on_key
         self._enrolments: dict[str, Enrolment] = {}
         self._upkeeps: dict[str, Upkeep] = {}
         self._ring: KademliaRing | None = None
@@ -151,6 +161,7 @@ class Membership:
         for user in self._keys:
             if (enrolment := self.enrolment(user)) is not None:
                 await self._take_place(user, enrolment, port=self._config.ring[1] or self._last_port())
+        self._tasks.spawn(self._finish_changes(), name="finish changes of keys")
         self._tasks.spawn(self._mind(), name="mind the ring")
 
     async def register(self, user: str, step: Step) -> None:
@@ -167,6 +178,88 @@ class Membership:
             if user not in self._upkeeps:
                 await self._take_place(user, enrolment, port=self._config.ring[1])
             step("JOINED", {"node": str(self.ring.me), "peers": len(self.ring.peers())})
+
+    async def rotate(self, user: str, step: Step, *, begin: bool = True) -> Enrolment:
+        """Change the user's key, or go on with a change that was cut short, and return the new registered state.
+
+        Without `begin` nothing happens where no change was cut short.
+        Raises NotRegistered, EnrolmentRefused, EnrolmentFailed; whatever happens, no key is lost.
+        """
+        async with self._registering:
+            before = self.enrolment(user)
+            if before is None:
+                raise NotRegistered(f"{user} has no key in force yet", hint=f"register {user} first")
+            if not begin and not is_pending(self._state.path, user):
+                return before
+            old, new = self._keys[user], next_key(self._state.path, user)
+            generation = before.generation + 1
+            word = Succession.issue(old.user, aor=user, generation=generation, new=new.public)
+            links = decode_chain(
+                before.succession, aor=user, generation=before.generation, bundle=old.user.public.encode()
+            )
+            address, enrolment = await ask_bootstrap(
+                self._config,
+                user,
+                replace(old, user=new),
+                ring=self._ring,
+                pin=self._pin(),
+                step=step,
+                place=Place(generation=generation, succession=encode_chain([*links, word])),
+                word=word.encode(),
+            )
+            await read_back(self.ring, user, enrolment)
+            self._state.save_enrolment(user, enrolment)
+            promote(self._state.path, user)
+            self._keys[user] = replace(old, user=new)
+            self._enrolments[user] = enrolment
+            self._on_key(user, new, before.generation)
+            await self._take_place(user, enrolment, port=address[1])
+            step("KEY CHANGED", {"generation": enrolment.generation, "thumbprint": new.public.thumbprint().hex()})
+            return enrolment
+
+    async def revoke(self, user: str, step: Step) -> dict[str, Any]:
+        """Tell the ring and the bootstrap server that the user's key is dead, and stop using it.
+
+        Returns how many holders know, and whether the server does. Raises NotRegistered.
+        """
+        async with self._registering:
+            enrolment = self.enrolment(user)
+            if enrolment is None:
+                raise NotRegistered(f"{user} has no key in force here", hint="only a key that lies here can be revoked")
+            keys = self._keys[user]
+            tombstone = Tombstone.issue(
+                keys.user,
+                overlay=enrolment.overlay,
+                aor=user,
+                generation=enrolment.generation,
+                bundle=keys.user.public,
+                issued_at=int(time.time()),
+            )
+            self._upkeeps[user].stop()
+            holders = await self.ring.get(user)
+            kept = await asyncio.gather(*(self.ring.store_at(peer, None, tombstone) for peer in holders))
+            step("REVOKED", {"holders": sum(kept)})
+            server, why = False, ""
+            try:
+                await ask_bootstrap(
+                    self._config,
+                    user,
+                    keys,
+                    ring=self._ring,
+                    pin=self._pin(),
+                    step=step,
+                    place=self._place(user),
+                    word=tombstone.encode(),
+                )
+            except EnrolmentRefused as answer:
+                server, why = answer.code == "revoked", str(answer)
+            except Secp2psipError as error:
+                why = str(error)
+            if server:
+                self._state.forget_enrolment(user)
+                retire(self._state.path, user)
+                del self._enrolments[user], self._upkeeps[user]
+            return {"user": user, "holders": sum(kept), "server": server, "why": "" if server else why}
 
     async def stop(self) -> None:
         """Hand over what this node keeps, say goodbye and close."""
@@ -186,8 +279,24 @@ class Membership:
     async def _enrol(self, user: str, step: Step) -> None:
         """Ask the bootstrap server, see that it did what it says, and write that down."""
         address, enrolment = await ask_bootstrap(
-            self._config, user, self._keys[user], ring=self._ring, pin=self._pin(), step=step
+            self._config,
+            user,
+            self._keys[user],
+            ring=self._ring,
+            pin=self._pin(),
+            step=step,
+            place=self._place(user),
         )
+        await self._settle(user, enrolment, address, step)
+
+    def _place(self, user: str) -> Place:
+        """Return where the user's key stands, as far as known here."""
+        before = self._enrolments.get(user)
+        if before is None:
+            return Place()
+        return Place(generation=before.generation, succession=before.succession)
+
+    async def _settle(self, user: str, enrolment: Enrolment, address: tuple[str, int], step: Step) -> None:
         await self._open(enrolment, address)
         await read_back(self.ring, user, enrolment)
         step("READ BACK", {"pieces": len(enrolment.pieces)})
@@ -240,7 +349,13 @@ class Membership:
             await self._join()
         if (old := self._upkeeps.get(user)) is not None:
             old.stop()
-        upkeep = Upkeep(self.ring, user=self._keys[user].user, pieces=enrolment.pieces, share_list=enrolment.share_list)
+        upkeep = Upkeep(
+            self.ring,
+            user=self._keys[user].user,
+            pieces=enrolment.pieces,
+            share_list=enrolment.share_list,
+            succession=enrolment.succession,
+        )
         self._upkeeps[user] = upkeep
         self._tasks.spawn(upkeep.run(), name=f"upkeep of {user}")
 
@@ -310,9 +425,21 @@ class Membership:
                 renew_at = time.time() + RENEW_RETRY_S
                 await self._renew()
 
+    async def _finish_changes(self) -> None:
+        """Go on with changes of keys that were cut short; say so when that fails."""
+        for user in [user for user in self._enrolments if is_pending(self._state.path, user)]:
+            try:
+                await self.rotate(user, lambda _step, _detail: None, begin=False)
+            except Secp2psipError as error:
+                self._warn(
+                    f"a change of {user}'s key was cut short and could not be finished: {error}",
+                    "until it is, calls to this user may fail; start the bootstrap server, or see its reason",
+                )
+
     async def _renew(self) -> None:
         """Ask the bootstrap server anew for what is older than a week; say so in time when that fails."""
         now = time.time()
+        await self._finish_changes()
         for user, enrolment in list(self._enrolments.items()):
             if enrolment.pieces[0].issued_at + RENEW_AFTER_S > now:
                 continue

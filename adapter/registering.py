@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adapter.enrolment import Enrolment, EnrolmentFailed, enrol
@@ -35,14 +36,33 @@ class NotRegistered(Problem):
     code = "not_registered"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a key stands in the line of its name's keys."""
+
+    generation: int = FIRST_GENERATION
+    succession: bytes = b""
+    """The links that lead to it (`overlay.trust.succession`)."""
+
+
 async def ask_bootstrap(
-    config: ServiceConfig, user: str, keys: Keys, *, ring: KademliaRing | None, pin: bytes | None, step: Step
+    config: ServiceConfig,
+    user: str,
+    keys: Keys,
+    *,
+    ring: KademliaRing | None,
+    pin: bytes | None,
+    step: Step,
+    place: Place | None = None,
+    word: bytes = b"",
 ) -> tuple[tuple[str, int], Enrolment]:
     """Register `user` and return the address that the ring node is to have, with what the server gave.
 
     `ring` is the node if it runs already; `pin` the thumbprint of the only overlay key to talk to.
+    `place` is the generation of the key and what leads to it; `word` the old key's succession, or a tombstone.
     Raises NotRegistered without a server to ask, EnrolmentRefused, EnrolmentFailed.
     """
+    place = place or Place()
     if config.bootstrap is None:
         raise NotRegistered(
             f"{user} is not registered yet and no bootstrap server is known", hint="give --bootstrap HOST:PORT"
@@ -54,13 +74,14 @@ async def ask_bootstrap(
             return LookupRecord.issue(
                 keys.user,
                 aor=user,
-                generation=FIRST_GENERATION,
+                generation=place.generation,
                 node_id=PENDING_ID if ring is None else id_to_bytes(ring.me.id),
                 host=here[0],
                 port=here[1],
                 sequence=now,
                 issued_at=now,
                 expires_at=now + RECORD_LIFETIME_S,
+                succession=place.succession,
             )
 
         enrolment = await enrol(
@@ -71,9 +92,12 @@ async def ask_bootstrap(
             record=record,
             overlay_pin=pin,
             code=config.code,
+            word=word,
             trace=step,
         )
-    return here, enrolment
+    # a succession that the server's books know nothing of would lead nowhere
+    succession = place.succession if enrolment.generation == place.generation else b""
+    return here, replace(enrolment, succession=succession)
 
 
 async def read_back(ring: KademliaRing, user: str, enrolment: Enrolment) -> None:

@@ -171,6 +171,11 @@ class RoundRun:
             for peer in peers:
                 wanted.setdefault(peer, []).append(index)
 
+        for peer, holding in answers.items():
+            if peer not in wanted and self._has_older(holding):
+                # one new piece is what makes a holder let the old ones go; the next round takes it back
+                wanted[peer] = [min(piece.index for piece in holding.pieces)] if holding is not None else []
+
         async def store(peer: Peer) -> list[int]:
             holding = answers[peer]
             if holding is None:
@@ -222,6 +227,12 @@ class RoundRun:
             (piece.index, piece.generation, piece.share) == (index, mine.generation, mine.share)
             for piece in holding.pieces
         )
+
+    def _has_older(self, holding: Holding | None) -> bool:
+        """Whether a node knows of an older generation of this user and of no piece of ours."""
+        if holding is None or not holding.pieces:
+            return False
+        return all(piece.generation < self._pieces[1].generation for piece in holding.pieces)
 
     def _is_current(self, holding: Holding, index: int) -> bool:
         mine = self._pieces[index]

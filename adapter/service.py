@@ -17,8 +17,10 @@ from adapter.bridge import Bridge
 from adapter.config import format_address
 from adapter.control import ControlServer
 from adapter.exchange import Exchange
+from adapter.key_change import finish
 from adapter.keystore import load_or_create
 from adapter.membership import Membership
+from adapter.problems import Problem
 from adapter.reports import door_report, lookup_report, one_way_warnings, ring_report, user_report
 from adapter.sip.certificate import load_or_create as load_certificate
 from adapter.sip.endpoint import SipEndpoint
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.service_config import ServiceConfig
+    from overlay.trust.identity import PrivateBundle
 
     Emit = Callable[[dict[str, Any]], None]
 
@@ -54,6 +57,8 @@ class AdapterService:
                 "lookup": lambda ask: self.lookup(str(ask.get("aor", ""))),
                 "ring": lambda _: self.ring(),
                 "register": self._register_command,
+                "rotate": lambda ask: self.rotate(str(ask.get("user", ""))),
+                "revoke": lambda ask: self.revoke(str(ask.get("user", ""))),
                 "stop": self._stop_command,
             },
         )
@@ -83,6 +88,9 @@ class AdapterService:
             raise
 
     async def _start(self) -> None:
+        for user in self._config.users:
+            # a change of a key that was cut short after the server had agreed to it
+            finish(self._state.path, user, self._state.load_enrolment(user))
         keys = {user: load_or_create(self._state.path, user) for user in self._config.users}
         self._membership = Membership(
             self._config,
@@ -90,6 +98,7 @@ class AdapterService:
             keys,
             on_line=lambda peer, line: self._exchange.line_received(peer, line),  # noqa: PLW0108 -- made below
             warn=self._warn,
+            on_key=self._key_changed,
         )
         self._exchange = Exchange(
             self._membership,
@@ -154,6 +163,22 @@ class AdapterService:
         """Register `user` on the ring if he is not yet, as his phone's REGISTER would."""
         await self._membership.register(parse_aor(user), self._steps.begin("register"))
 
+    async def rotate(self, user: str) -> dict[str, Any]:
+        """Give `user` a new key, which the old one names, and go on with it."""
+        aor = self._served(user)
+        enrolment = await self._membership.rotate(aor, self._steps.begin("rotate"))
+        return {"user": aor, "generation": enrolment.generation, "thumbprint": enrolment.pieces[0].thumbprint.hex()}
+
+    async def revoke(self, user: str) -> dict[str, Any]:
+        """Tell everybody that the key of `user` is not to be believed any more."""
+        return await self._membership.revoke(self._served(user), self._steps.begin("revoke"))
+
+    def _served(self, user: str) -> str:
+        aor = parse_aor(user)
+        if aor not in self.users:
+            raise Problem(f"this adapter does not serve {aor}", hint=f"it serves {', '.join(self.users)}", code="usage")
+        return aor
+
     async def status(self) -> dict[str, Any]:
         """Tell addresses, users with their phones and pieces, and how large the ring looks from here."""
         membership = self._membership
@@ -191,6 +216,13 @@ class AdapterService:
     async def _stop_command(self, _ask: dict[str, Any]) -> dict[str, Any]:
         self._closed.set()
         return {}
+
+    def _key_changed(self, user: str, new: PrivateBundle, former_generation: int) -> None:
+        self._exchange.change_key(user, new, former_generation)
+        thumbprint = new.public.thumbprint().hex()
+        self._emit(
+            {"event": "key-changed", "user": user, "generation": former_generation + 1, "thumbprint": thumbprint}
+        )
 
     def _warn(self, text: str, hint: str) -> None:
         self._emit({"event": "warning", "text": text, "hint": hint})

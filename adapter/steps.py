@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-Flow = Literal["register", "call", "answer"]
+Flow = Literal["register", "call", "answer", "rotate", "revoke"]
 """A registration, a call of one of our users, or the answer to somebody else's."""
 Step = Callable[[str, dict[str, Any]], None]
 """Reports one step: its name, and details fit for JSON."""

@@ -55,17 +55,18 @@ class Upkeep:
         user: PrivateBundle,
         pieces: Sequence[KeyPiece],
         share_list: ShareList,
+        succession: bytes = b"",
         clock: Callable[[], float] = time.time,
         sequence: int = 0,
         on_round: Callable[[Round], None] | None = None,
     ) -> None:
         """`pieces` are all n pieces of this user, `share_list` the overlay key's word on them.
 
-        `sequence` is the highest one ever published, as far as known.
+        `sequence` is the highest one ever published, as far as known; `succession` the links that lead to this key.
         """
         self._ring, self._user, self._clock, self._on_round = ring, user, clock, on_round
         self._pieces = _complete(pieces, share_list, user)
-        self._share_list = share_list
+        self._share_list, self._succession = share_list, succession
         self._aor, self._generation, self._n = pieces[0].aor, pieces[0].generation, pieces[0].n
         self._sequence = sequence
         self._record: LookupRecord | None = None
@@ -202,6 +203,7 @@ class Upkeep:
                 sequence=self._sequence,
                 issued_at=int(now),
                 expires_at=int(now) + RECORD_LIFETIME_S,
+                succession=self._succession,
             )
             self.counters["records"] += 1
         return last

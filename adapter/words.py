@@ -247,6 +247,21 @@ def _finding(event: Event) -> Text:
     return text.append(f"\n{'':<9}hint: {event['hint']}", style=style) if event.get("hint") else text
 
 
+def _key_changed(event: Event) -> Text:
+    return Text.assemble(
+        ("key changed", _GOOD),
+        f": {event['user']} goes on with generation {event['generation']}, fingerprint {event['thumbprint']}; "
+        "who knew the old key follows to this one",
+    )
+
+
+def _key_revoked(event: Event) -> Text:
+    known = f"{plural(event['holders'], 'node')} of the ring know that the key of {event['user']} is revoked"
+    if event["server"]:
+        return Text.assemble(("key revoked", _GOOD), f": {known}, and so does the bootstrap server")
+    return Text(f"{known}, but the bootstrap server does not yet: {event['why']}. Do it again when it is there", _DOUBT)
+
+
 def _bare(uri: str) -> str:
     return uri.strip("<>").split(";", 1)[0].removeprefix("sip:")
 
@@ -278,6 +293,8 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "listening": _listening,
     "adapter-gone": _adapter_gone,
     "adapter-back": lambda _: Text.assemble(("the adapter is back", _GOOD), "; registered again"),
+    "key-changed": _key_changed,
+    "key-revoked": _key_revoked,
     "interrupted": lambda event: Text(str(event.get("text", "ended by Ctrl-C")), style=_DOUBT),
     "stopped": lambda _: Text("left the ring"),
 }
