@@ -68,6 +68,8 @@ def results(rows: list[dict[str, Any]]) -> str:
         if (row["case"], row["transport"]) != ("call", "udp"):
             state = "skipped" if row["skipped"] else "ok" if row["ok"] else "**failed**"
             why = row["why"].replace("|", "\\|")
+            if row["ok"] and row["setup_ms"]:
+                why = f"up after {row['setup_ms']:.0f} ms"
             lines.append(
                 f"| {row['case']} | {row['caller']} | {row['callee'] or '-'} | {row['transport']} | {state} | {why} |"
             )
