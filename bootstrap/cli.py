@@ -19,9 +19,10 @@ import platformdirs
 from bootstrap.accounts import Accounts, OverlayFacts
 from bootstrap.admission import DEFAULT_ENROLMENTS_PER_DAY, Admission, Policy
 from bootstrap.announce import announce
+from bootstrap.keys import ACCOUNTS_FILE
 from bootstrap.office import add_office_commands, run_office_command
 from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen
-from bootstrap.server import ACCOUNTS_FILE, BootstrapServer, ServerConfig
+from bootstrap.server import BootstrapServer, ServerConfig
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.addresses import lan_address
 from overlay.wire.enrolment_messages import MAX_CODE_CHARS

@@ -1,7 +1,8 @@
-"""The bootstrap server's secrets: made once, kept in one file that only its owner can read.  I/O: files.
+"""The bootstrap server's secrets: made once, kept in two files that only their owner can read.  I/O: files.
 
 Two signing keys, because they fail differently: the overlay key is the server's identity and signs node credentials,
-the dealing key signs pieces; the acceptance rule still holds when the second one leaks. Two HMAC secrets: one salts
+the dealing key signs pieces; the acceptance rule still holds when the second one leaks, and each has a file of its own
+so that one can. Two HMAC secrets: one salts
 ring ids (nobody grinds ids offline), the other seeds the dealing, so that dealing a key again gives the same shares.
 """
 
@@ -22,9 +23,17 @@ from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.records import NODE_ID_BYTES, NodeCredential
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-KEYS_FILE: Final = "keys.json"
+OVERLAY_FILE: Final = "overlay-key.json"
+"""The server's identity, its node's key and the secret behind ring ids."""
+DEALING_FILE: Final = "dealing-key.json"
+"""The key that signs pieces, and the seed of the dealing: to be kept, and lost, apart from the other."""
+OLD_FILE: Final = "keys.json"
+"""All of it in one file, as earlier versions had it."""
+ACCOUNTS_FILE: Final = "accounts.sqlite"
+"""The books; where they are, a key that is missing is lost and not still to be made."""
 VERSION: Final = 1
 SECRET_BYTES: Final = 32
 MAX_KEYS_FILE_BYTES: Final = 4096
@@ -85,18 +94,44 @@ class ServerKeys:
 
 
 def load_or_create(data: Path) -> ServerKeys:
-    """Return the keys of a data directory, made now if there are none yet; raises as `load` does."""
-    if not (data / KEYS_FILE).exists():
-        _write_once(data / KEYS_FILE, _encode(ServerKeys.generate()))
+    """Return the keys of a data directory, made now if there are none yet; raises as `load` does.
+
+    A file of an earlier version is divided, and removed once both parts are on the disk.
+    """
+    if (data / OLD_FILE).exists():
+        _write(data, load(data))
+        (data / OLD_FILE).unlink()
+        _sync(data)
+    elif not (data / OVERLAY_FILE).exists() and not (data / ACCOUNTS_FILE).exists():
+        # a first start, or one that was cut short: no key was ever shown to anybody
+        _write(data, ServerKeys.generate())
     return load(data)
 
 
 def load(data: Path) -> ServerKeys:
     """Return the keys of a data directory.
 
-    LocalError when there are none or others may read them, RemoteError when the file does not hold what was written.
+    LocalError when there are none or others may read them, RemoteError when a file does not hold what was written.
     """
-    path = data / KEYS_FILE
+    if (data / OLD_FILE).exists():
+        value = _read(data / OLD_FILE)
+        return ServerKeys(**_decoded(data / OLD_FILE, value, _OVERLAY_PART | _DEALING_PART))
+    overlay, dealing = _read(data / OVERLAY_FILE), _read(data / DEALING_FILE)
+    return ServerKeys(
+        **_decoded(data / OVERLAY_FILE, overlay, _OVERLAY_PART),
+        **_decoded(data / DEALING_FILE, dealing, _DEALING_PART),
+    )
+
+
+_OVERLAY_PART: Final[dict[str, Callable[[bytes], Any]]] = {
+    "overlay": PrivateBundle.from_bytes,
+    "node": SigningKey.from_bytes,
+    "salt_secret": bytes,
+}
+_DEALING_PART: Final[dict[str, Callable[[bytes], Any]]] = {"dealing": SigningKey.from_bytes, "dealing_seed": bytes}
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
@@ -105,35 +140,31 @@ def load(data: Path) -> ServerKeys:
         raise LocalError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
     if stat.S_IMODE(mode) & 0o077:
         raise LocalError(f"the private keys in {path} can be read by others: chmod 600 {path}")
+    return text
+
+
+def _decoded(path: Path, text: bytes, part: dict[str, Callable[[bytes], Any]]) -> dict[str, Any]:
     try:
-        return _decode(json.loads(text))
+        value = json.loads(text)
+        if value["v"] != VERSION:
+            raise ValueError(value["v"])  # noqa: TRY301 - one way out
+        found = {name: read(bytes.fromhex(value[name])) for name, read in part.items()}
+        if any(len(secret) != SECRET_BYTES for secret in found.values() if isinstance(secret, bytes)):
+            raise ValueError(path)  # noqa: TRY301 - one way out
     except (KeyError, TypeError, ValueError, RecursionError, RemoteError, LocalError):
         # the cause is left out on purpose: it could quote a key
         raise RemoteError(f"{path} holds no keys of a bootstrap server: put it back from a copy") from None
+    return found
 
 
-def _encode(keys: ServerKeys) -> str:
-    fields = {
-        "v": VERSION,
-        "overlay": keys.overlay.to_bytes().hex(),
-        "dealing": keys.dealing.to_bytes().hex(),
-        "node": keys.node.to_bytes().hex(),
-        "salt_secret": keys.salt_secret.hex(),
-        "dealing_seed": keys.dealing_seed.hex(),
-    }
-    return json.dumps(fields, indent=1) + "\n"
-
-
-def _decode(value: dict[str, Any]) -> ServerKeys:
-    if value["v"] != VERSION:
-        raise RemoteError("keys of another version")
-    return ServerKeys(
-        overlay=PrivateBundle.from_bytes(bytes.fromhex(value["overlay"])),
-        dealing=SigningKey.from_bytes(bytes.fromhex(value["dealing"])),
-        node=SigningKey.from_bytes(bytes.fromhex(value["node"])),
-        salt_secret=bytes.fromhex(value["salt_secret"]),
-        dealing_seed=bytes.fromhex(value["dealing_seed"]),
-    )
+def _write(data: Path, keys: ServerKeys) -> None:
+    """Write both parts, each whole, and neither over one that is there; the identity last, for it counts as a start."""
+    for path, part in ((data / DEALING_FILE, _DEALING_PART), (data / OVERLAY_FILE, _OVERLAY_PART)):
+        secret = {name: getattr(keys, name) for name in part}
+        fields = {
+            name: (value if isinstance(value, bytes) else value.to_bytes()).hex() for name, value in secret.items()
+        }
+        _write_once(path, json.dumps({"v": VERSION} | fields, indent=1) + "\n")
 
 
 def _write_once(path: Path, text: str) -> None:
@@ -149,3 +180,13 @@ def _write_once(path: Path, text: str) -> None:
             os.link(draft, path)
     finally:
         draft.unlink()
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make what was done to a folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -18,9 +18,8 @@ from rich.table import Table
 
 from bootstrap.accounts import Accounts
 from bootstrap.admission import MAX_INVITE_DAYS, MAX_INVITE_USES, Invite, invite_digest, invite_id, make_code
-from bootstrap.keys import load
+from bootstrap.keys import ACCOUNTS_FILE, load
 from bootstrap.screen import name_table
-from bootstrap.server import ACCOUNTS_FILE
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.identity import KeyBundle, parse_aor
 from overlay.trust.tombstone import Tombstone

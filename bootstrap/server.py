@@ -22,7 +22,7 @@ from bootstrap.admission import Policy
 from bootstrap.desk import Desk
 from bootstrap.dialog import STEP_TIMEOUT_S, Counter
 from bootstrap.door import Door
-from bootstrap.keys import load_or_create
+from bootstrap.keys import ACCOUNTS_FILE, load_or_create
 from overlay.errors import LocalError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_from_bytes
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from bootstrap.dialog import Report
     from overlay.ring.ids import Peer, RingId
 
-ACCOUNTS_FILE: Final = "accounts.sqlite"
 RING_FILE: Final = "ring.sqlite"
 LOCK_FILE: Final = "lock"
 RENEW_EVERY_S: Final = 86_400

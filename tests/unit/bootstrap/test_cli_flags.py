@@ -6,7 +6,7 @@ import pytest
 
 from bootstrap.accounts import Accounts, OverlayFacts
 from bootstrap.cli import _address, _config, _parser, main
-from bootstrap.server import ACCOUNTS_FILE
+from bootstrap.keys import ACCOUNTS_FILE
 from overlay.errors import LocalError
 
 
