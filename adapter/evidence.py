@@ -115,6 +115,8 @@ class Evidence:
         for peer, record in self._records:
             if record.counts_until <= now:
                 continue  # old, which is no lie
+            if record.generation != key.generation and self._gave(peer, record):
+                continue  # a key is being changed, and this node has both
             try:
                 self._verify_record(record, key, now)
             except RemoteError as error:
@@ -123,6 +125,14 @@ class Evidence:
             if best is None or record.sequence > best.sequence:
                 best = record
         return best, tuple(liars)
+
+    def _gave(self, peer: Peer, record: LookupRecord) -> bool:
+        """Whether a node gave a signed piece of the generation and the key that its record names."""
+        named = (record.generation, KeyBundle.decode(record.bundle).thumbprint())
+        return any(
+            verdict.ok and verdict.peer == peer and (piece.generation, piece.thumbprint) == named
+            for verdict, piece in self._pieces
+        )
 
     def is_revoked(self, key: Key) -> bool:
         """Whether anybody gave a tombstone of this key: one is enough, for no holder can make one up."""

@@ -84,9 +84,18 @@ class TestOverlay:
             expires_at=now + seconds,
         )
 
-    def share_list(self, user: PrivateBundle, aor: str, *, generation: int = 1, k: int = 3, n: int = 7) -> ShareList:
+    def share_list(
+        self,
+        user: PrivateBundle,
+        aor: str,
+        *,
+        generation: int = 1,
+        k: int = 3,
+        n: int = 7,
+        seconds: int = 86_400 + 600,
+    ) -> ShareList:
         # a little longer than the pieces, which a test may deal a second later
-        dealt = self.pieces(user, aor, generation=generation, k=k, n=n, seconds=86_400 + 600)
+        dealt = self.pieces(user, aor, generation=generation, k=k, n=n, seconds=seconds)
         return ShareList.issue(self.private, overlay=OVERLAY, pieces=dealt)
 
     def record(self, user: PrivateBundle, aor: str, *, sequence: int = 1, generation: int = 1) -> LookupRecord:
