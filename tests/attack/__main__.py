@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +43,25 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few cells and few calls, under a minute")
     parser.add_argument("--seed", type=int, default=1, help="another seed draws other keys, places, liars and delays")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    parser.add_argument("--calls", type=int, help="no more calls a cell than this")
     parser.add_argument("--only", default="", metavar="TEXT", help="cells whose level, variant and attack contain this")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of the table")
     parser.add_argument("--out", type=Path, default=Path("build"), help="where the two files go (default: build)")
     arguments = parser.parse_args()
     cells = (plan.quick if arguments.quick else plan.whole)(arguments.seed)
     cells = [cell for cell in cells if arguments.only in f"{cell.level} {cell.variant} {cell.attack}"]
+    if arguments.calls:
+        cells = [replace(cell, calls=min(cell.calls, arguments.calls)) for cell in cells]
     if not cells:
         parser.error(f"no cell contains {arguments.only!r}")
     began = time.monotonic()
+    rows: list[dict[str, Any]] = []
     try:
-        rows = play_all(cells, jobs=arguments.jobs, bar=Console(stderr=True))
+        play_all(cells, rows, jobs=arguments.jobs, bar=Console(stderr=True))
+        stopped = False
     except KeyboardInterrupt:
-        sys.exit(130)
+        stopped = True
+    rows.sort(key=table.order)
     judged = promises.judge(rows)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "attack.json").write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
@@ -68,15 +75,16 @@ def main() -> None:
         console.print(
             f"{calls} calls in {len(rows)} cells took {time.monotonic() - began:.0f} s; {arguments.out}/attack.svg"
         )
-    sys.exit(any(promise.broken for promise in judged))
+    if stopped:
+        print(f"stopped: {len(rows)} of {len(cells)} cells were played", file=sys.stderr)  # noqa: T201
+    sys.exit(130 if stopped else any(promise.broken for promise in judged))
 
 
-def play_all(cells: Sequence[Cell], *, jobs: int, bar: Console) -> list[dict[str, Any]]:
-    """Play every cell, some at once, and return their rows as they are read."""
+def play_all(cells: Sequence[Cell], rows: list[dict[str, Any]], *, jobs: int, bar: Console) -> None:
+    """Play every cell, some at once, and add their rows as they come."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("calls"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=bar) as progress:
         task = progress.add_task("attacking", total=sum(cell.calls for cell in cells))
-        rows = []
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             playing = {pool.submit(plan.play, cell): cell for cell in cells}
             try:
@@ -86,7 +94,6 @@ def play_all(cells: Sequence[Cell], *, jobs: int, bar: Console) -> list[dict[str
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return sorted(rows, key=table.order)
 
 
 if __name__ == "__main__":
