@@ -4,7 +4,8 @@ I/O: dht, through the Chord interface alone.  [paper §II.C]
 
 1. The owners of 2k-1 *randomly drawn* pieces are asked at once: k of them rebuild the key, k-1 bear witness.
 2. As soon as one of them is late, silent, without its piece or off the polynomial, everyone else who matters is asked
-   too: every node of a ring of at most 2n nodes, the owners of the other pieces in a larger one.
+   too: every node of a ring of at most 2n nodes; in a larger one the owners of the other pieces, and the nodes right
+   behind the places that gave none.
 3. In a larger ring, where a piece is still missing, its position is walked clockwise: a placement made a moment ago, by
    somebody who knew one node more or fewer, lies there.
 
@@ -33,6 +34,8 @@ LOOKUP_LIMIT_S = 2.4
 """When a lookup is decided over what has come by then, in seconds; a caller's phone is answered within 3."""
 WALK_NODES = 4
 """How many nodes clockwise of a position are asked for a missing piece in a ring of more than 2n nodes."""
+NEAR_NODES = 3
+"""How many nodes after a position, as far as known, are asked for a missing piece as soon as the first wave is late."""
 MAX_PARALLEL = 32
 """Questions in flight at once."""
 
@@ -122,6 +125,7 @@ class _Search:
         self._asks: dict[RingId, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(MAX_PARALLEL)
+        self._news = asyncio.Event()
         self._lacking = False
         self._waves = 1
         self._began = asyncio.get_running_loop().time()
@@ -156,6 +160,10 @@ class _Search:
         self._start(self._ask_owner(index) for index in sorted(others))
         if full or self._knows_all:
             self._start(self._ask(peer) for peer in self._known.values())
+        if not self._knows_all:
+            # a copy lies right behind an owner that is gone, and a look-up past the dead takes long
+            without = [index for index in self._positions if not self._evidence.has(index)]
+            self._start([self._ask_near(index) for index in without])
         self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
         if await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full):
             return full
@@ -176,9 +184,18 @@ class _Search:
         pending = {task for task in self._tasks if not task.done()}
         while pending:
             left = self._began + limit_s - loop.time()
-            done, pending = await asyncio.wait(pending, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            # an answer may be enough while whoever asked for it has others to wait for
+            self._news.clear()
+            news = asyncio.ensure_future(self._news.wait())
+            try:
+                done, _ = await asyncio.wait(
+                    {news, *pending}, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                news.cancel()
+            for task in done & pending:
                 task.result()
+            pending = {task for task in self._tasks if not task.done()}
             if not done:
                 return self._enough()
             if not until_all and (self._enough() or (first and self._lacking)):
@@ -186,12 +203,15 @@ class _Search:
         return self._enough()
 
     def _enough(self) -> bool:
-        key = self._evidence.decide(everyone=False)
+        key = self._key(everyone=False)
         if key is None:
             return False
         if self._evidence.is_revoked(key):
             return True
         return self._wanted is None or self._record(key) is not None
+
+    def _key(self, *, everyone: bool) -> Key | None:
+        return self._evidence.decide(everyone=everyone, agreed=not self._knows_all and self._waves > 1)
 
     def _record(self, key: Key) -> LookupRecord | None:
         record, _ = self._evidence.newest_record(key, self._clock())
@@ -210,6 +230,13 @@ class _Search:
             await self._ask(owner)
         self._lacking = self._lacking or not self._evidence.has(index)
 
+    async def _ask_near(self, index: int) -> None:
+        """Ask those who follow a position as far as this node knows, and as far as somebody near there says."""
+        at = self._positions[index]
+        asked = [self._begin(peer) for peer in clockwise_from(at, self._known.values())[:NEAR_NODES]]
+        named = await self._ring.hearsay(at, NEAR_NODES)
+        await asyncio.gather(*(self._ask(peer) for peer in named), *map(asyncio.shield, asked))
+
     async def _walk(self, index: int) -> None:
         peers = await self._ring.successor_list(self._positions[index], WALK_NODES)
         await asyncio.gather(*(self._ask(peer) for peer in peers))
@@ -227,13 +254,14 @@ class _Search:
         async with self._slots:
             holding = await self._ring.fetch_at(peer, self._aor)
         self._evidence.hear(peer, holding, self._clock())
+        self._news.set()
         indices = [] if holding is None else sorted({piece.index for piece in holding.pieces})
         detail = {"node": str(peer), "answered": holding is not None, "indices": indices, "took_ms": self._took_ms()}
         self._trace("piece", detail)
 
     def _conclude(self, *, everyone: bool) -> Found:
         evidence = self._evidence
-        key = evidence.decide(everyone=everyone)
+        key = self._key(everyone=everyone)
         if key is None:
             raise self._no_key()
         if evidence.is_revoked(key):

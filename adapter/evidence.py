@@ -61,7 +61,7 @@ class Evidence:
         self._pieces: list[tuple[PieceVerdict, KeyPiece]] = []
         self._records: list[tuple[Peer, LookupRecord]] = []
         self._tombstones: list[Tombstone] = []
-        self._judged: tuple[int, bool, Key | None] | None = None
+        self._judged: tuple[tuple[int, bool, bool], Key | None] | None = None
         self._places: set[tuple[int, RingId]] = set()
         self.answered: dict[Peer, bool] = {}
         """Who was asked, and whether an answer came."""
@@ -99,14 +99,16 @@ class Evidence:
         """Whether a validly signed piece of this index was given."""
         return any(verdict.ok and verdict.index == index for verdict, _ in self._pieces)
 
-    def decide(self, *, everyone: bool) -> Key | None:
+    def decide(self, *, everyone: bool, agreed: bool = False) -> Key | None:
         """Return the key that the evidence supports, or None.
 
-        `everyone` says that nobody is left to ask; only then may signatures alone decide.
+        `everyone` says that nobody is left to ask; only then may signatures alone decide.  `agreed` lets pieces from
+        anywhere decide by the rule before that, as long as no signed piece that was heard contradicts.
         """
-        if self._judged is None or self._judged[:2] != (len(self._pieces), everyone):
-            self._judged = (len(self._pieces), everyone, self._decide(everyone=everyone))
-        return self._judged[2]
+        asked = (len(self._pieces), everyone, agreed)
+        if self._judged is None or self._judged[0] != asked:
+            self._judged = (asked, self._decide(everyone=everyone, agreed=agreed))
+        return self._judged[1]
 
     def newest_record(self, key: Key, now: float) -> tuple[LookupRecord | None, tuple[Liar, ...]]:
         """Return the valid record with the highest sequence, and the nodes whose record the key does not verify."""
@@ -186,15 +188,20 @@ class Evidence:
             raise RemoteError("it is of another key")
         record.verify(now=now)
 
-    def _decide(self, *, everyone: bool) -> Key | None:
+    def _decide(self, *, everyone: bool, agreed: bool) -> Key | None:
         in_place = self._by_rule(self._ballots(anywhere=False))
         if in_place:
             # the highest generation that passes wins; a higher one with less support is evidence, not an answer
             return in_place[0]
-        if not everyone:
-            return None
         ballots = self._ballots(anywhere=True)
+        if not everyone and not (agreed and len(ballots) == 1):
+            return None
         anywhere = self._by_rule(ballots)
+        if not everyone:
+            # one honest holder at his place is enough to put a false key off until everybody was asked
+            return (
+                anywhere[0] if anywhere and not any(verdict.why == _OFF for verdict in anywhere[0].verdicts) else None
+            )
         if anywhere or any(_witnesses(claims) >= 2 * self._k - 1 for claims in ballots.values()):
             return anywhere[0] if len(anywhere) == 1 else None
         for (generation, _), claims in ballots.items():

@@ -55,6 +55,9 @@ class Chord(Protocol):
     async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
         """Return up to `count` nodes, the successor of `ring_id` first, then clockwise; fewer in a smaller ring."""
 
+    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Return up to `count` nodes that somebody near `ring_id` names after it, clockwise: quick, and unconfirmed."""
+
     async def put(
         self,
         aor: str,

@@ -15,7 +15,7 @@ from kademlia.network import Server
 from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
 from overlay.ring.crawl import ALPHA, FlowSpider
-from overlay.ring.ids import Peer, RingId, id_to_bytes, shift
+from overlay.ring.ids import Peer, RingId, clockwise, id_to_bytes, shift
 from overlay.ring.interval import Interval, IntervalSearch
 from overlay.ring.neighbourhood import around
 from overlay.ring.protocol import HardProtocol
@@ -110,6 +110,17 @@ class ChordServer(Server):
         self.rpc.counters["interval void" if early is None else "interval confirmed"] += 1
         self.rpc.counters["interval steps"] += search.steps
         return early
+
+    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Ask the two known nodes on either side of an id who is around it; the first answer counts, unconfirmed."""
+        near = around(self.rpc.around(ring_id), ring_id, NEAREST)
+        tasks = [self.rpc.spawn(self.rpc.call_around(peer, ring_id), name="ring hearsay") for peer in near]
+        for done in asyncio.as_completed([task for task in tasks if task is not None]):
+            answered, named = await done
+            if answered:
+                fresh = (peer for peer in named if not self.rpc.is_suspect(peer))
+                return sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
+        return []
 
     async def meet_neighbours(self) -> None:
         """Ask the two nearest on either side who is around here, until nobody nearer is named: all of them know us."""

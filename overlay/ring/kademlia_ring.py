@@ -159,6 +159,10 @@ class KademliaRing:
         """Return up to `count` living nodes, the successor of an id first."""
         return await self._server.successors(ring_id, count)
 
+    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
+        """Return up to `count` nodes after an id that the first to answer of those near it names."""
+        return await self._server.hearsay(ring_id, count)
+
     async def put(
         self,
         aor: str,

@@ -36,6 +36,7 @@ def whole(seed: int) -> list[Cell]:
         *_rings(seed, "paper", PAPER_RING_ATTACKS, EVIL_SHARES, RING_CALLS),
         *_rings(seed, "stock", stock.ATTACKS, EVIL_SHARES, RING_CALLS),
         *(_ring(seed, "secp2psip", ring_level.SYBILS, count, RING_CALLS) for count in SYBIL_COUNTS),
+        *_rings(seed, "secp2psip", (ring_level.DEAD,), EVIL_SHARES[:2], RING_CALLS),
         *(_ring(seed, variant, ring_level.OVERWRITE, 1, RING_CALLS) for variant in ("secp2psip", "stock")),
         *(_ring(seed, variant, NOBODY, 0, RING_CALLS) for variant in VARIANTS),
     ]
@@ -48,6 +49,7 @@ def quick(seed: int) -> list[Cell]:
     """Return one cell on either side of each promise."""
     rings = [
         *_rings(seed, "secp2psip", ("mix",), EVIL_SHARES[-1:], QUICK_RING_CALLS),
+        *_rings(seed, "secp2psip", (ring_level.DEAD,), EVIL_SHARES[1:2], 2 * QUICK_RING_CALLS),
         *(_ring(seed, variant, ring_level.OVERWRITE, 1, QUICK_RING_CALLS) for variant in ("secp2psip", "stock")),
     ]
     return (

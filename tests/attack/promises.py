@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.attack.lies import LEAKED
-from tests.attack.ring_level import OVERWRITE, SYBILS
+from tests.attack.ring_level import DEAD, OVERWRITE, SYBILS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Row = dict[str, Any]
 
+SET_UP_MS = 500
 RING_OK = 0.99
 """Share of calls that succeed in a ring whose nodes are evil up to the greatest share tried."""
 
@@ -60,6 +61,11 @@ PROMISES: Sequence[Promise] = (
         # who may enrol as often as it takes has all places of one user: docs/threats.md §6
         lambda row: ours(row) and row["level"] == "ring" and row["attack"] != SYBILS,
         lambda row: row["ok"] >= RING_OK * row["calls"],
+    ),
+    Promise(
+        f"secp2psip: 95 of 100 calls are set up within {SET_UP_MS} ms, a fifth of the ring dead, round trips of 20 ms",
+        lambda row: ours(row) and row["attack"] == DEAD,
+        lambda row: row["p95_ms"] is not None and row["p95_ms"] < SET_UP_MS,
     ),
     Promise(
         "secp2psip: no message attack keeps an honest call from succeeding",

@@ -38,6 +38,7 @@ RING_CALLS = 40
 WIDE = 4
 """Rings of so many times n nodes keep a second copy of each piece."""
 OVERWRITE = "overwrite by an outsider"
+DEAD = "dead nodes"
 SYBILS = "Sybils at a victim's places"
 ATTACKS = ("drop", "lie", "wrong successor", "fake neighbours", "mix")
 VICTIM = "user0"
@@ -91,6 +92,9 @@ async def _country(cell: Cell, network: Network, rng: random.Random):
         if cell.attack == OVERWRITE:
             country.publish()
             await _overwrite(country, evil_rings[0])
+        elif cell.attack == DEAD:
+            for ring in evil_rings:
+                await ring.close()
         elif evil_rings:
             _corrupt(country, cell.attack, evil_rings)
         yield country

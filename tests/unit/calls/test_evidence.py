@@ -243,3 +243,28 @@ def test_a_reader_in_the_middle_of_a_change_gets_one_key_or_the_other(changed):
     key = heard.decide(everyone=True)
     assert key.bundle == (EVE if changed >= 2 * K - 1 else BOB).public
     assert key.liars == ()
+
+
+def away(*answers):
+    """Answers from nodes of which none is at the place of its piece, as far as the ring has confirmed."""
+    heard = evidence(*answers)
+    for index in range(1, N + 1):
+        heard.place(index, node(900 + index))
+    return heard
+
+
+def test_pieces_from_anywhere_decide_early_where_all_agree():
+    heard = away(*((number, [TRUE[number]]) for number in range(5)))
+    assert heard.decide(everyone=False) is None
+    assert heard.decide(everyone=False, agreed=True).bundle == BOB.public
+
+
+@pytest.mark.parametrize("contradiction", [dealt(EVE)[5], signed_share(TRUE[5], 7)])
+def test_one_signed_contradiction_puts_it_off_until_everybody_was_asked(contradiction):
+    heard = away(*((number, [TRUE[number]]) for number in range(5)), (6, [contradiction]))
+    assert heard.decide(everyone=False, agreed=True) is None
+    assert heard.decide(everyone=True).bundle == BOB.public
+
+
+def test_fewer_than_the_rule_asks_for_never_agree():
+    assert away(*((number, [TRUE[number]]) for number in range(4))).decide(everyone=False, agreed=True) is None
