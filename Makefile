@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-ring zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-flood bench-ring zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,8 +73,11 @@ interop-setup: ## install the phones and what listens to them (root, apt); says 
 bench-ring: setup ## the ring against stock kademlia and OpenDHT (pip install opendht; ARGS=--quick); build/bench/ring.json
 	@$(PY) -m tests.benchmarks.bench_ring $(ARGS)
 
-bench-sip: setup ## sipp against one adapter, 20 s each load (needs apt sip-tester; ARGS="--seconds 5"); build/bench/sip.json
+bench-sip: setup ## sipp against one adapter: load, loss, memory (needs apt sip-tester; ARGS="--seconds 5 --refreshes 0"); build/bench/sip.json
 	@$(PY) -m tests.benchmarks.sip_load $(ARGS)
+
+bench-flood: setup ## what a flood costs the callee and a good call; build/bench/flood.json
+	@$(PY) -m tests.benchmarks.flood $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .
