@@ -119,6 +119,7 @@ class Answering:
         except RemoteError as error:
             self._refuse(arrival, Refusal("unverified", str(error)), now)
             return
+        self._door.standing.proved(arrival.source.id, now)
         secure = self._secure_contact(user.party.aor) if invite.fingerprint else None
         contacts = [secure[0]] if secure else self._usable_contacts(user.party.aor)
         if not contacts:
@@ -219,6 +220,8 @@ class Answering:
 
     def _refuse(self, arrival: Arrival, refusal: Refusal, now: float) -> None:
         self.counters[refusal.code] += 1
+        if refusal.code == "unverified":
+            self._door.standing.doubted(arrival.source.id)
         message, user = arrival.message, arrival.user
         self._events.append(
             Refused(

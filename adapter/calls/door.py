@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from adapter.calls.freshness import SECRET_BYTES, Cookies, ReplayCache, Seen, is_timely
 from adapter.calls.rates import RateLimiter
+from adapter.calls.standing import Standing
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, id_to_bytes
 from overlay.trust.identity import PrivateBundle
@@ -27,9 +28,11 @@ from overlay.wire.messages import Invite, Party
 BURST_PER_SOURCE, RATE_PER_SOURCE = 20, 5.0
 """INVITEs that one node may send at once, and per second after that."""
 BURST_TOTAL, RATE_TOTAL = 100, 50.0
-"""The same for all nodes together."""
+"""The same for all nodes together that proved a caller lately, and once more for all others."""
 MAX_LOOKING = 32
 """Callers' keys looked up at the same time."""
+MAX_STRANGERS_LOOKING = 24
+"""How many of these places nodes without standing may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +124,17 @@ class Door:
         self._users, self._accepts, self._started_at = users, accepts, now
         self._cookies = Cookies(random_bytes(SECRET_BYTES))
         self._replays = ReplayCache()
-        self._rates = RateLimiter(
-            burst=math.ceil(BURST_PER_SOURCE * per_node_s / RATE_PER_SOURCE),
-            per_s=per_node_s,
-            total_burst=max(BURST_TOTAL, math.ceil(4 * per_node_s)),
-            total_per_s=max(RATE_TOTAL, per_node_s),
-            now=now,
+        self.standing = Standing()
+        """The nodes whose callers were proved lately; whoever proves them tells it."""
+        self._rates, self._rates_of_strangers = (
+            RateLimiter(
+                burst=math.ceil(BURST_PER_SOURCE * per_node_s / RATE_PER_SOURCE),
+                per_s=per_node_s,
+                total_burst=max(BURST_TOTAL, math.ceil(4 * per_node_s)),
+                total_per_s=max(RATE_TOTAL, per_node_s),
+                now=now,
+            )
+            for _ in range(2)
         )
 
     def check(self, arrival: Arrival) -> Refusal | None:
@@ -143,7 +151,9 @@ class Door:
         return None
 
     def _check_rate(self, arrival: Arrival) -> Refusal | None:
-        if not self._rates.allows(arrival.source.id, arrival.at):
+        is_good = self.standing.is_good(arrival.source.id, arrival.at)
+        rates = self._rates if is_good else self._rates_of_strangers
+        if not rates.allows(arrival.source.id, arrival.at):
             return Refusal("busy", "too many invites", Reply.SILENT)
         return None
 
@@ -195,7 +205,8 @@ class Door:
 
     def _check_room(self, arrival: Arrival) -> Refusal | None:
         _, message = arrival.opened
-        if arrival.ahead >= MAX_LOOKING:
+        is_good = self.standing.is_good(arrival.source.id, arrival.at)
+        if arrival.ahead >= (MAX_LOOKING if is_good else MAX_STRANGERS_LOOKING):
             return Refusal("busy", "too many callers at once")
         seen = self._replays.add(message.id, arrival.at)
         if seen is Seen.FULL:

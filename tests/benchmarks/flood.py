@@ -135,7 +135,7 @@ class GoodCaller:
         server, end = self._cast.sip["alice"], time.monotonic() + seconds
         while time.monotonic() < end:
             began = time.monotonic()
-            self._phone._call_id = secrets.token_hex(8)  # noqa: SLF001 - each call has its own
+            self._phone._call_id = secrets.token_hex(8)
             invite = self._phone.request("INVITE", f"sip:bob@{server[0]}:{server[1]}", "alice")
             self._phone.send(invite, server)
             answer = await self._phone.final()
@@ -201,13 +201,13 @@ async def flood_of_sip(servers: Sequence[tuple[str, int]], seconds: float) -> in
     began, sent = time.monotonic(), 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
         stranger.bind((HOST, 0))
-        stranger.setblocking(False)
+        stranger.settimeout(0.0)
         phone = SipClient()
         phone.address = stranger.getsockname()
         while sent < seconds * PER_S:
             for _ in range(sent, min(int(seconds * PER_S), int((time.monotonic() - began) * PER_S))):
                 server = servers[sent % len(servers)]
-                phone._call_id = secrets.token_hex(8)  # noqa: SLF001 - each call has its own
+                phone._call_id = secrets.token_hex(8)
                 message = phone.request("INVITE", f"sip:bob@{server[0]}:{server[1]}", "mallory").encode()
                 try:
                     stranger.sendto(message, server)

@@ -179,8 +179,27 @@ def test_a_flood_from_many_nodes_ends_at_the_greatest_number_of_lookups():
             invite_line(number=number + 1), Peer(id=RingId(number), host="127.0.0.1", port=7100 + number), NOW
         )
     events = drain(machine)
-    assert len([event for event in events if isinstance(event, LookUp)]) == door.MAX_LOOKING
+    assert len([event for event in events if isinstance(event, LookUp)]) == door.MAX_STRANGERS_LOOKING
     assert {event.code for event in events if isinstance(event, Refused)} == {"busy"}
+
+
+def test_a_flood_from_many_nodes_does_not_keep_out_one_that_was_proved():
+    machine = answering()
+    machine.line_received(invite_line(), ALICE_NODE, NOW)
+    machine.looked_up(only(machine, LookUp).ticket, found("alice"), NOW)
+    drain(machine)
+    for number in range(400):
+        node = Peer(id=RingId(number % 50), host="127.0.0.1", port=7100)
+        machine.line_received(invite_line(number=number + 10), node, NOW)
+    drain(machine)
+    machine.line_received(invite_line(number=1000), ALICE_NODE, NOW)
+    assert only(machine, LookUp).aor == "alice"
+    # a forgery from there ends the privilege
+    ticket = (1000).to_bytes(16, "big")
+    machine.lookup_failed(ticket, Failure.UNVERIFIABLE, NOW)
+    drain(machine)
+    machine.line_received(invite_line(number=1001), ALICE_NODE, NOW)
+    assert refusal_of(machine)[0].code == "busy"
 
 
 @pytest.mark.parametrize(
