@@ -77,10 +77,12 @@ class Registrant:
     user: PrivateBundle = field(default_factory=PrivateBundle.generate)
     node_key: SigningKey = field(default_factory=SigningKey.generate)
     port: int = 40_000
+    ahead_s: int = 0
+    """How far this device's clock is ahead of the server's."""
     trace: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def record(self) -> LookupRecord:
-        now = int(time.time())
+        now = int(self.clock())
         return LookupRecord.issue(
             self.user,
             aor=self.aor,
@@ -101,8 +103,12 @@ class Registrant:
             node_key=self.node_key,
             record=self.record,
             trace=lambda step, detail: self.trace.append((step, detail)),
+            clock=self.clock,
             **more,
         )
+
+    def clock(self) -> float:
+        return time.time() + self.ahead_s
 
 
 @asynccontextmanager

@@ -212,3 +212,14 @@ async def test_no_server_is_one_sentence_with_a_hint(tmp_path):
     with pytest.raises(EnrolmentFailed, match="no bootstrap server at") as caught:
         await Registrant(aor="alice").enrol(gone)
     assert "secp2psip-bootstrap" in caught.value.hint
+
+
+@pytest.mark.parametrize("ahead_s", [-600, 600])
+async def test_a_device_whose_clock_is_ten_minutes_off_registers_and_its_record_lies_on_the_ring(tmp_path, ahead_s):
+    async with serving(tmp_path) as watched:
+        alice = Registrant(aor="alice", ahead_s=ahead_s)
+        enrolment = await alice.enrol(watched.server.address)
+        async with joined(alice, enrolment) as ring:
+            holding = await ring.fetch_at(watched.server.ring.me, "alice")
+            assert holding.record is not None
+            assert holding.record.bundle == alice.user.public.encode()

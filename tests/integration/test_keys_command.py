@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
+from adapter.enrolment import enrol
 from adapter.key_change import is_pending, next_key
-from adapter.keystore import load_private
+from adapter.keystore import load_or_create, load_private
+from adapter.state import StateDir
+from overlay.trust.records import LookupRecord
+from overlay.trust.succession import Succession, encode_chain
 from tests.support.cast import HOST, Cast, is_event
 from tests.support.programs import Program, command
 from tests.support.scene import scene
@@ -18,6 +23,8 @@ from tests.support.sip_client import SipClient, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from overlay.trust.identity import PrivateBundle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,16 +79,42 @@ async def test_a_key_is_changed_while_calls_go_on(ring: Cast):
     assert (found["generation"], found["liars"]) == (2, [])
 
 
-async def test_a_change_that_was_cut_short_is_finished_at_the_next_start(ring: Cast):
+async def ask_server(ring: Cast, new: PrivateBundle) -> None:
+    """Do what the adapter did before it was killed: the server takes the new key, and nobody writes that down."""
+    state = StateDir(Path(ring.state("bob")))
+    keys, before = load_or_create(state.path, "bob"), state.load_enrolment("bob")
+    word = Succession.issue(keys.user, aor="bob", generation=before.generation + 1, new=new.public)
+    now = int(time.time())
+    record = LookupRecord.issue(
+        new,
+        aor="bob",
+        generation=word.generation,
+        node_id=before.credential.node_id,
+        host=HOST,
+        port=9,
+        sequence=now,
+        issued_at=now,
+        expires_at=now + 600,
+        succession=encode_chain([word]),
+    )
+    host, port = ring.bootstrap_address.rsplit(":", 1)
+    await enrol((host, int(port)), aor="bob", user=new, node_key=keys.node, record=lambda: record, word=word.encode())
+
+
+@pytest.mark.parametrize(("server_agreed", "generation"), [(False, 3), (True, 4)])
+async def test_a_change_that_was_cut_short_is_finished_at_the_next_start(ring: Cast, server_agreed, generation):
     await ring.adapters["bob"].kill()
-    new = next_key(Path(ring.state("bob")), "bob").public.thumbprint().hex()
+    key = next_key(Path(ring.state("bob")), "bob")
+    new = key.public.thumbprint().hex()
+    if server_agreed:
+        await ask_server(ring, key)
     await ring.start_adapter("bob")
     changed = await ring.adapters["bob"].expect(is_event("key-changed"), within_s=20, what="the change")
     assert changed["thumbprint"] == new == key_of(ring, ".key")
     assert not is_pending(Path(ring.state("bob")), "bob")
     await ring.register("bob")
     assert status_of(await call_bob(ring)) == 302
-    assert (await lookup(ring))["generation"] == 3
+    assert (await lookup(ring))["generation"] == generation
 
 
 async def test_after_a_restart_without_the_server_the_newest_key_answers(ring: Cast):
