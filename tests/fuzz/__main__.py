@@ -11,8 +11,8 @@ import time
 from tests.fuzz.sip import Fuzzer
 
 BATCH = 10_000
-MAX_GROWTH_KB = 64 * 1024
-"""What a process may grow by from its first batch to its last: caches and the allocator's own air."""
+MAX_GROWTH_KB = 8 * 1024
+"""What a process may grow by from its first batch to its last, some 0.5 MB being usual: more than that is a leak."""
 
 
 def _memory_kb() -> int:
