@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "listen": "wait for calls and answer them",
     "devices": "the microphones and speakers to choose from",
     "adapter": "run this device's adapter, for phones of your own",
+    "contacts": "whose keys are known here: list, verify, forget",
     "keys": "change the key of a user of this device, or revoke it",
     "lookup": "what the ring says of somebody: key, pieces, holders, liars",
     "ring": "the nodes of the ring, as this device sees them",

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from adapter.evidence import Evidence
-from adapter.findings import Found, Key, KeyUnverifiable, NameAway, NameRevoked, NameUnknown
+from adapter.findings import Found, Key, KeyChanged, KeyUnverifiable, NameAway, NameRevoked, NameUnknown
+from adapter.pins import Pin
 from overlay.ring.chord import Chord, RingUnreachable
 from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, piece_position
 from overlay.ring.placement import place
@@ -59,15 +60,17 @@ class Directory:
         overlay_public: bytes = b"",
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.time,
+        pin_of: Callable[[str], Pin | None] = lambda _aor: None,
     ) -> None:
         """`dealing_public` is the 32-byte key that signs this overlay's pieces, `k` of `n` its threshold.
 
-        `overlay` is its name and `overlay_public` the 32-byte key that may revoke users' keys in their place.
+        `overlay` is its name and `overlay_public` the 32-byte key that may revoke users' keys in their place;
+        `pin_of` tells which key a name means here, if one was proved before.
         """
         check_threshold(k, n)
         self._ring, self._dealing, self._k, self._n = ring, dealing_public, k, n
         self._rng: random.Random = rng or random.SystemRandom()
-        self._clock = clock
+        self._clock, self._pin_of = clock, pin_of
         self._overlay, self._overlay_public = overlay, overlay_public
 
     async def find(
@@ -83,7 +86,8 @@ class Directory:
 
         `min_sequence` skips older records (ask for one more than the record that led nowhere).  `full` asks every known
         node, so that all figures speak of the whole ring.  Without `record_needed` the key alone is enough.
-        Raises NameUnknown, NameAway, NameRevoked, KeyUnverifiable, RingUnreachable.
+        Raises NameUnknown, NameAway, NameRevoked, KeyChanged, KeyUnverifiable,
+        RingUnreachable.
         """
         search = _Search(
             self._ring,
@@ -101,6 +105,7 @@ class Directory:
             wanted=min_sequence if record_needed else None,
             clock=self._clock,
             trace=trace or _silent,
+            pin=self._pin_of(aor),
         )
         return await search.run(full=full)
 
@@ -119,7 +124,9 @@ class _Search:
         wanted: int | None,
         clock: Callable[[], float],
         trace: Trace,
+        pin: Pin | None,
     ) -> None:
+        self._pin = pin
         self._ring, self._evidence, self._aor, self._n = ring, evidence, aor, n
         self._drawn, self._wanted, self._clock, self._trace = drawn, wanted, clock, trace
         self._asks: dict[RingId, asyncio.Task[None]] = {}
@@ -203,15 +210,35 @@ class _Search:
         return self._enough()
 
     def _enough(self) -> bool:
-        key = self._key(everyone=False)
-        if key is None:
+        key = self._decided(everyone=False)
+        if key is None or not self._agrees(key):
             return False
         if self._evidence.is_revoked(key):
             return True
         return self._wanted is None or self._record(key) is not None
 
-    def _key(self, *, everyone: bool) -> Key | None:
+    def _decided(self, *, everyone: bool) -> Key | None:
         return self._evidence.decide(everyone=everyone, agreed=not self._knows_all and self._waves > 1)
+
+    def _agrees(self, key: Key) -> bool:
+        """Whether a key is what the pin means or leads to; without a pin any key that was proved is."""
+        if self._pin is None or (key.bundle.encode(), key.generation) == (self._pin.bundle, self._pin.generation):
+            return True
+        record, _ = self._evidence.newest_record(key, self._clock())
+        return record is not None and self._pin.leads_to(record)
+
+    def _key(self, *, everyone: bool) -> Key:
+        """Return the key that the pieces and the pin make; with a pin, its owner's fresh word is enough."""
+        key = self._decided(everyone=everyone)
+        if key is not None and self._agrees(key):
+            return key
+        if self._pin is not None:
+            by_pin = self._evidence.pinned_key(self._pin, self._clock())
+            if by_pin is not None:
+                return by_pin
+            if key is not None:
+                raise KeyChanged(f"{self._aor}'s key is another than the one known here, which does not name it")
+        raise self._no_key()
 
     def _record(self, key: Key) -> LookupRecord | None:
         record, _ = self._evidence.newest_record(key, self._clock())
@@ -262,8 +289,6 @@ class _Search:
     def _conclude(self, *, everyone: bool) -> Found:
         evidence = self._evidence
         key = self._key(everyone=everyone)
-        if key is None:
-            raise self._no_key()
         if evidence.is_revoked(key):
             raise NameRevoked(f"the key of {self._aor} is revoked")
         record, record_liars = evidence.newest_record(key, self._clock())
@@ -289,6 +314,7 @@ class _Search:
             waves=self._waves,
             ring_size_known=len(self._known),
             took_ms=self._took_ms(),
+            followed=self._pin is not None and key.bundle.encode() != self._pin.bundle,
         )
         self._trace("key", {"basis": found.basis, "support": found.support, "took_ms": found.took_ms})
         return found

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from adapter.findings import Basis, Key, PieceVerdict, fewest_holders
+from adapter.pins import Pin
 from overlay.errors import RemoteError
 from overlay.ring.ids import Peer, RingId, id_to_bytes
 from overlay.ring.storage import Holding
@@ -135,6 +136,28 @@ class Evidence:
             verdict.ok and verdict.peer == peer and (piece.generation, piece.thumbprint) == named
             for verdict, piece in self._pieces
         )
+
+    def pinned_key(self, pin: Pin, now: float) -> Key | None:
+        """Return the key of the newest record that the pin leads to: it proves itself, whatever the pieces are."""
+        for _, record in sorted(self._records, key=lambda pair: (-pair[1].generation, -pair[1].sequence)):
+            if not pin.leads_to(record):
+                continue
+            try:
+                record.verify(now=now)
+            except RemoteError:
+                continue
+            verdicts = tuple(verdict for verdict, _ in self._pieces)
+            return Key(
+                bundle=KeyBundle.decode(record.bundle),
+                generation=record.generation,
+                basis="pin",
+                support=0,
+                verdicts=verdicts,
+                liars=_liars(verdicts),
+                holders={},
+                attackers_needed=0,
+            )
+        return None
 
     def is_revoked(self, key: Key) -> bool:
         """Whether anybody gave a tombstone of this key: one is enough, for no holder can make one up."""

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from adapter.calls.answering import Answering
 from adapter.calls.contacts import token_digest
@@ -28,7 +28,7 @@ from adapter.calls.events import (
 from adapter.calls.inviting import Inviting
 from adapter.calls.local_users import LocalUsers
 from adapter.calls.receipt import proof_of
-from adapter.findings import KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
+from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     from overlay.trust.identity import PrivateBundle
 
 _log = logging.getLogger(__name__)
+_FAILURES: Final[dict[type[LookupFailed], Failure]] = {
+    NameUnknown: Failure.UNKNOWN,
+    NameAway: Failure.AWAY,
+    NameRevoked: Failure.REVOKED,
+    KeyChanged: Failure.CHANGED,
+    KeyUnverifiable: Failure.UNVERIFIABLE,
+}
 
 
 class Machine(Protocol):
@@ -177,6 +184,8 @@ class Exchange:
                 case LookUp():
                     self._tasks.spawn(self._look_up(event), name="look up")
                 case Announced():
+                    if found is not None:
+                        _pin(self._membership, found, self._clock())
                     (step or self._steps.begin("answer"))("SECP2PSIP REDIRECT", _announcement(event, found))
                 case Refused(code=code, why=why, caller=caller, callee=callee, source=source):
                     self.counters[f"refused: {code}"] += 1
@@ -208,6 +217,7 @@ class _Attempt:
         self._tasks = Tasks()
         self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._found: Found | None = None
 
     async def run(self) -> Outcome:
         self._pump()
@@ -233,6 +243,8 @@ class _Attempt:
                 case AskHigherSequence(aor=aor, min_sequence=sequence):
                     self._tasks.spawn(self._search(aor, sequence), name="search")
                 case Done(outcome=outcome):
+                    if outcome.contacts and self._found is not None:
+                        _pin(self._membership, self._found, self._clock())
                     if not self._done.done():
                         self._done.set_result(outcome)
         self._timer = _rearm(self._timer, self._machine, self._clock, self._pump)
@@ -242,6 +254,7 @@ class _Attempt:
         if isinstance(result, Failure):
             self._machine.lookup_failed(result, self._clock())
         else:
+            self._found = result
             self._machine.looked_up(result, self._clock())
         self._pump()
 
@@ -249,7 +262,7 @@ class _Attempt:
         self._step("NO ANSWER", {"asking": "every holder for a newer address"})
         self._membership.proofs.forget(aor)
         try:
-            found: Found | None = await self._membership.directory.find(aor, min_sequence=sequence)
+            self._found = found = await self._membership.directory.find(aor, min_sequence=sequence)
         except (LookupFailed, RingUnreachable):
             found = None
         self._machine.searched(found, self._clock())
@@ -265,18 +278,23 @@ async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found |
     """Look a user up; the failures in the machines' words."""
     try:
         return await membership.proofs.find(wanted.aor, trace=trace, record_needed=wanted.record_needed)
-    except NameUnknown:
-        return Failure.UNKNOWN
-    except NameAway:
-        return Failure.AWAY
-    except NameRevoked:
-        return Failure.REVOKED
-    except KeyUnverifiable:
-        return Failure.UNVERIFIABLE
+    except LookupFailed as error:
+        if isinstance(error, KeyChanged):
+            _log.warning("%s; if the new key is right: secp2psip contacts forget %s", error, wanted.aor)
+        return _FAILURES[type(error)]
     except RemoteError as error:
         if not isinstance(error, RingUnreachable):
             _log.warning("looking %s up failed: %s", wanted.aor, error)
         return Failure.UNREACHABLE
+
+
+def _pin(membership: Membership, found: Found, now: float) -> None:
+    """Remember the key of somebody who has just proved that he holds it."""
+    try:
+        if membership.pins.note(found.aor, found.bundle, found.generation, now):
+            membership.proofs.forget(found.aor)
+    except OSError as error:
+        _log.warning("the contact %s could not be kept: %s", found.aor, error)
 
 
 def _announcement(event: Announced, found: Found | None) -> dict[str, Any]:

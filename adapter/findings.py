@@ -16,8 +16,8 @@ from overlay.trust.coverage import attackers_needed
 from overlay.trust.identity import KeyBundle
 from overlay.trust.records import LookupRecord
 
-Basis = Literal["polynomial", "signatures"]
-"""What a key rests on: the acceptance rule over 2k-1 distinct nodes, or the bootstrap's signatures alone."""
+Basis = Literal["polynomial", "signatures", "pin"]
+"""What a key rests on: the acceptance rule over 2k-1 distinct nodes, the bootstrap's signatures, or a pin alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,8 @@ class Found:
     """Nodes known when the lookup began, this one included."""
     took_ms: float
     """How long the lookup took, in milliseconds."""
+    followed: bool = False
+    """Whether the name was pinned to an earlier key, whose signatures lead to this one."""
 
     @property
     def thumbprint(self) -> bytes:
@@ -110,7 +112,7 @@ class Found:
 
 
 class LookupFailed(RemoteError):
-    """The ring answered, and there is nothing to call; one of the four below."""
+    """The ring answered, and there is nothing to call; one of the five below."""
 
 
 class NameRevoked(LookupFailed):
@@ -127,6 +129,12 @@ class NameAway(LookupFailed):
 
 class KeyUnverifiable(LookupFailed):
     """There are pieces of that name, and no key that enough of them agree on."""
+
+
+class KeyChanged(LookupFailed):
+    """The name's key is another than the pinned one, and no signature of the pinned key leads to it."""
+
+    hint = "ask the person by another way; if the new key is right: secp2psip contacts forget NAME"
 
 
 def fewest_holders(holders: Mapping[int, Iterable[Peer]], *, k: int) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapter.directory import Directory
 from adapter.enrolment import EnrolmentRefused
 from adapter.key_change import is_pending, next_key, promote, retire
+from adapter.pins import Pins
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
 from adapter.registering import NotRegistered, Place, ask_bootstrap, read_back
@@ -69,6 +70,7 @@ class Membership:
         on_line: Callable[[Peer, bytes], None],
         warn: Callable[[str, str], None],
         on_key: Callable[[str, PrivateBundle, int], None] = lambda _user, _key, _former: None,
+        pins: Pins | None = None,
     ) -> None:
         """`on_key` hears of a user's new key and of the generation before it.
 
@@ -76,6 +78,8 @@ class Membership:
         """
         self._config, self._state, self._keys = config, state, keys
         self._on_line, self._warn, self._on_key = on_line, warn, on_key
+        self.pins = pins or Pins()
+        """Whose key is known here from earlier calls."""
         self._enrolments: dict[str, Enrolment] = {}
         self._upkeeps: dict[str, Upkeep] = {}
         self._ring: KademliaRing | None = None
@@ -339,6 +343,7 @@ class Membership:
             n=enrolment.dealing.n,
             overlay=enrolment.overlay,
             overlay_public=enrolment.overlay_bundle.ed25519,
+            pin_of=self.pins.get,
         )
         self._directory, self._proofs = directory, RecentProofs(directory)
 

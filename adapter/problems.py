@@ -46,6 +46,7 @@ _EXIT_BY_CODE: Final = {
     "name_unknown": ExitCode.UNKNOWN,
     "unverified": ExitCode.UNVERIFIED,
     "key_unverifiable": ExitCode.UNVERIFIED,
+    "key_changed": ExitCode.UNVERIFIED,
     "name_away": ExitCode.UNREACHABLE,
     "unavailable": ExitCode.UNREACHABLE,
     "unreachable": ExitCode.UNREACHABLE,

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from adapter import kernel
 from adapter.bridge import Bridge
 from adapter.config import format_address
+from adapter.contact_book import change_contacts
 from adapter.control import ControlServer
 from adapter.exchange import Exchange
 from adapter.key_change import finish
 from adapter.keystore import load_or_create
 from adapter.membership import Membership
+from adapter.pin_file import load_pins, save_pins
+from adapter.pins import Pins
 from adapter.problems import Problem
 from adapter.reports import door_report, lookup_report, one_way_warnings, ring_report, user_report
 from adapter.sip.certificate import load_or_create as load_certificate
@@ -57,6 +60,7 @@ class AdapterService:
                 "lookup": lambda ask: self.lookup(str(ask.get("aor", ""))),
                 "ring": lambda _: self.ring(),
                 "register": self._register_command,
+                "contacts": self._contacts_command,
                 "rotate": lambda ask: self.rotate(str(ask.get("user", ""))),
                 "revoke": lambda ask: self.revoke(str(ask.get("user", ""))),
                 "stop": self._stop_command,
@@ -92,6 +96,7 @@ class AdapterService:
             # a change of a key that was cut short after the server had agreed to it
             finish(self._state.path, user, self._state.load_enrolment(user))
         keys = {user: load_or_create(self._state.path, user) for user in self._config.users}
+        self._pins = Pins(load_pins(self._state.path), save=lambda pins: save_pins(self._state.path, pins))
         self._membership = Membership(
             self._config,
             self._state,
@@ -99,6 +104,7 @@ class AdapterService:
             on_line=lambda peer, line: self._exchange.line_received(peer, line),  # noqa: PLW0108 -- made below
             warn=self._warn,
             on_key=self._key_changed,
+            pins=self._pins,
         )
         self._exchange = Exchange(
             self._membership,
@@ -212,6 +218,12 @@ class AdapterService:
     async def _register_command(self, ask: dict[str, Any]) -> dict[str, Any]:
         await self.register(str(ask.get("user", "")))
         return {}
+
+    async def _contacts_command(self, ask: dict[str, Any]) -> dict[str, Any]:
+        answer = change_contacts(self._pins, str(ask.get("verb", "list")), str(ask.get("name", "")))
+        if self._membership.running is not None and ask.get("name"):
+            self._membership.proofs.forget(str(ask["name"]))
+        return answer
 
     async def _stop_command(self, _ask: dict[str, Any]) -> dict[str, Any]:
         self._closed.set()

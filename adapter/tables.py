@@ -109,6 +109,8 @@ def _basis(event: Event) -> Text:
     if event.get("basis") == "polynomial":
         rule = f" (rule: at least {2 * threshold - 1})" if isinstance(threshold, int) else ""
         return Text(f"the key stands on {plural(int(support or 0), 'distinct node')}{rule}", style=_GOOD)
+    if event.get("basis") == "pin":
+        return Text("the key rests on what is known from earlier calls alone: the pieces do not bear it", style=_DOUBT)
     return Text("the key rests on the bootstrap server's signatures alone: too few nodes to bear witness", style=_DOUBT)
 
 
@@ -144,7 +146,22 @@ def _date(seconds: object) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
+def contacts_table(event: Event) -> list[RenderableType]:
+    """Show whose keys are known here, with the digits to compare."""
+    rows = _rows(event, "contacts")
+    if not rows:
+        return [Text("no contacts yet: whoever proves a key in a call becomes one", style=_DOUBT)]
+    if event.get("verb") == "forget":
+        return [Text(f"{row.get('name')} is forgotten: the next call takes the key that it proves") for row in rows]
+    table = _table("name", "fingerprint", "first seen", "compared")
+    for row in rows:
+        mark = Text("yes", style=_GOOD) if row.get("verified") else Text("no", style=_DOUBT)
+        table.add_row(str(row.get("name", "")), str(row.get("fingerprint", "")), _date(row.get("first_seen")), mark)
+    return [table]
+
+
 TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
+    "contacts": contacts_table,
     "devices": devices_table,
     "lookup": lookup_table,
     "ring": ring_table,

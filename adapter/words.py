@@ -48,6 +48,8 @@ def trust(event: Event) -> Text:
     text = Text("verified", style=_GOOD)
     if event.get("basis") == "signatures":
         text = Text("verified by the bootstrap server's signatures alone (too few nodes to witness)", style=_DOUBT)
+    if event.get("basis") == "pin":
+        return Text("verified by the key known from earlier calls alone (the pieces do not bear it)", style=_DOUBT)
     if needed and nodes:
         text.append(f": {attack(needed, nodes)}")
     return text

@@ -135,6 +135,9 @@ class Answering:
             self.counters["late lookup"] += 1
         elif failure is Failure.UNREACHABLE:
             self._refuse(arrival, Refusal("internal", "the ring does not answer here"), now)
+        elif failure is Failure.CHANGED:
+            why = "the caller's key has changed and the one known here does not vouch for it"
+            self._refuse(arrival, Refusal("unverified", why), now)
         else:
             self._refuse(arrival, Refusal("unverified", "the caller's key cannot be proved from the ring"), now)
 

@@ -23,6 +23,8 @@ class Failure(Enum):
     """The key is there, a live lookup record is not."""
     UNVERIFIABLE = auto()
     """There are pieces, and no key that enough of them agree on."""
+    CHANGED = auto()
+    """His key is another than the pinned one, which does not lead to it."""
     UNREACHABLE = auto()
     """The ring does not answer."""
 

@@ -16,6 +16,7 @@ FAILURES: Mapping[Failure, tuple[int, str]] = {
     Failure.AWAY: (480, "{callee} is registered but away"),
     Failure.REVOKED: (480, "the key of {callee} is revoked"),
     Failure.UNVERIFIABLE: (438, "{callee}'s key could not be verified"),
+    Failure.CHANGED: (438, "{callee}'s key has changed and the known one does not vouch for it"),
     Failure.UNREACHABLE: (503, "the ring does not answer"),
 }
 """When the lookup brings no key."""

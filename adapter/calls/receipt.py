@@ -44,6 +44,7 @@ def proof_of(found: Found) -> dict[str, Any]:
         "thumbprint": found.thumbprint.hex(),
         "basis": found.basis,
         "support": found.support,
+        "followed": found.followed,
         "attackers_needed": found.attackers_needed,
         "nodes_known": found.ring_size_known,
     }
