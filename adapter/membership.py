@@ -453,7 +453,12 @@ class Membership:
                     await self._enrol(user, lambda _step, _detail: None)
             except Secp2psipError as error:
                 days = (expires_at(enrolment) - now) / 86_400
-                if days * 86_400 < WARN_BEFORE_S:
+                if isinstance(error, EnrolmentRefused) and error.code in {"taken", "revoked"}:
+                    self._warn(
+                        f"the name {user} is lost to the key of this device: {error}",
+                        "if that is no wish of yours, speak to whoever runs the bootstrap server",
+                    )
+                elif days * 86_400 < WARN_BEFORE_S:
                     self._warn(
                         f"{user}'s registration runs out in {days:.1f} days and could not be renewed: {error}",
                         "start the bootstrap server, or give its address with --bootstrap",

@@ -14,6 +14,7 @@ from overlay.trust import shamir, signed
 from overlay.trust.acceptance import Claim, accept
 from overlay.trust.identity import KeyBundle, PrivateBundle, SigningKey
 from overlay.trust.polynomial import PRIME
+from overlay.trust.succession import decode_chain, encode_chain
 from overlay.wire import codec, envelope, jose, payload
 from overlay.wire.announcement import Announcement
 from overlay.wire.fields import Contact, Message
@@ -69,6 +70,10 @@ def _trust() -> dict[str, Decoder]:
         "trust: PrivateBundle": Decoder(PrivateBundle.from_bytes, (ALICE.to_bytes(),)),
         "trust: SigningKey": Decoder(SigningKey.from_bytes, (people.NODE.to_bytes(),)),
         "trust: kind_of": Decoder(signed.kind_of, (people.tombstone().encode(),)),
+        "trust: chain of successions": Decoder(
+            lambda data: decode_chain(data, aor="alice", generation=9, bundle=people.EVE.public.encode()),
+            (b"", encode_chain([people.succession()])),
+        ),
         "trust: a share": Decoder(shamir.decode_share, (people.pieces()[0].share,)),
         "trust: decode": Decoder(lambda data: shamir.decode(_points(data), k=3), (shares,)),
         "trust: combine": Decoder(lambda data: shamir.combine(_points(data), k=3), (shares,)),
