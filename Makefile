@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench-sip bench-flood bench-ring zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench bench-sip bench-flood bench-ring zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,7 +70,16 @@ interop-quick: setup ## the same with five pairs of phones, in under three minut
 interop-setup: ## install the phones and what listens to them (root, apt); says what cannot be had
 	@tests/interop/setup.sh
 
-bench-ring: setup ## the ring against stock kademlia and OpenDHT (pip install opendht; ARGS=--quick); build/bench/ring.json
+bench: ## every benchmark, one after the other; build/bench/*.json
+	@status=0; for one in bench-ring bench-sip bench-flood; do $(MAKE) --no-print-directory $$one || status=1; done; exit $$status
+
+BENCH := $(VENV)/.bench
+
+$(BENCH): $(STAMP)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]' && touch $@ \
+		|| echo "OpenDHT could not be installed: the ring is compared with the stock library alone" >&2
+
+bench-ring: setup $(BENCH) ## the ring against stock kademlia and OpenDHT, under 25 minutes (ARGS=--quick: 3); build/bench/ring.json
 	@$(PY) -m tests.benchmarks.bench_ring $(ARGS)
 
 bench-sip: setup ## sipp against one adapter: load, loss, memory (needs apt sip-tester; ARGS="--seconds 5 --refreshes 0"); build/bench/sip.json

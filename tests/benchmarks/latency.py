@@ -1,24 +1,29 @@
-# ruff: noqa: C901, FBT001, FBT003, TC001, TC003 - the callbacks and the flat story of a benchmark
+# ruff: noqa: BLE001, C901, FBT001, FBT003, TC001, TC003 - the callbacks and the flat story of a benchmark
 """Put and get on loopback, healthy and with a fifth of the nodes just killed: ours, the stock library, OpenDHT.
 
 What is compared: ours puts the seven signed pieces of a user and his record, and gets k pieces whose signatures hold
 and a record under the key that they make (`get`); the others put one value of the same size and get the first value
 that anybody gives them. `verified find` is what a call waits for: the same under the acceptance rule, with 2k-1
 witnesses. All N nodes of ours and of the stock library share one event loop; OpenDHT's have threads of their own.
+After the deaths puts and gets alternate, so neither has what the other learnt of the dead; the stock library's all run
+at once, since each takes half a minute, so those learn least.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from kademlia.network import Server
 
 from adapter.directory import Directory
+from overlay.errors import RemoteError
 from overlay.ring.ids import clockwise, piece_position
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.trust.identity import PrivateBundle
@@ -33,61 +38,101 @@ DEAD_SHARE = 5
 SETTLE_S = 6.0
 
 
-def summary(seconds: Sequence[float], missed: int) -> dict[str, Any]:
-    """Return p50 and p99 in milliseconds, how many operations there were, and how many came to nothing."""
-    ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+class Samples:
+    """How long each operation took, and which came to nothing."""
+
+    def __init__(self) -> None:
+        self.took: dict[str, list[float]] = defaultdict(list)
+        """Seconds, by kind of operation; failures among them."""
+        self.missed: Counter[str] = Counter()
+        self.raised: Counter[str] = Counter()
+        """Misses that came as an exception, by kind and type."""
+
+    def raised_in(self, kind: str) -> Counter[str]:
+        """Return the exceptions of one kind of operation, by type."""
+        return Counter({name.partition(": ")[2]: n for name, n in self.raised.items() if name.startswith(f"{kind}: ")})
+
+    async def timed(self, kind: str, work: Callable[[int], Awaitable[bool]], numbers: Iterable[int]) -> None:
+        """Do something for each number, one after the other."""
+        for number in numbers:
+            await self.one(kind, work, number)
+
+    async def one(self, kind: str, work: Callable[[int], Awaitable[bool]], number: int) -> None:
+        """Do something once."""
+        begun, done = time.perf_counter(), False
+        try:
+            done = await work(number)
+        except Exception as error:
+            self.raised[f"{kind}: {type(error).__name__}"] += 1
+        self.took[kind].append(time.perf_counter() - begun)
+        self.missed[kind] += not done
+
+
+def summary(blocks: Sequence[Samples]) -> dict[str, dict[str, Any]]:
+    """Return p50 and p99 in milliseconds over all blocks, p99 of each block, how many operations and misses."""
     return {
-        "p50_ms": round(1000 * ordered[len(ordered) // 2], 2),
-        "p99_ms": round(1000 * p99, 2),
-        "operations": len(ordered),
-        "missed": missed,
+        kind: {
+            "p50_ms": percentile([one for block in blocks for one in block.took[kind]], 0.5),
+            "p99_ms": percentile([one for block in blocks for one in block.took[kind]], 0.99),
+            "p99_ms_of_each_block": [percentile(block.took[kind], 0.99) for block in blocks],
+            "operations": sum(len(block.took[kind]) for block in blocks),
+            "missed": sum(block.missed[kind] for block in blocks),
+            "raised": dict(sum((block.raised_in(kind) for block in blocks), Counter())),
+        }
+        for kind in blocks[0].took
     }
 
 
-async def timed(work: Callable[[int], Awaitable[bool]], numbers: Sequence[int]) -> dict[str, Any]:
-    """Do something for each number, one after the other."""
-    took, missed = [], 0
-    for number in numbers:
-        begun = time.perf_counter()
-        missed += not await work(number)
-        took.append(time.perf_counter() - begun)
-    return summary(took, missed)
+def percentile(seconds: Sequence[float], share: float) -> float:
+    """Return in milliseconds what `share` of the operations took at most."""
+    ordered = sorted(seconds)
+    return round(1000 * ordered[math.ceil(share * len(ordered)) - 1], 2)
 
 
-def ours(count: int, operations: int) -> dict[str, Any]:
+def ours(count: int, operations: int, seed: int) -> Samples:
     """Measure this project's ring."""
 
-    async def program() -> dict[str, Any]:
-        overlay, rng = TestOverlay(), random.Random(1)
+    async def program() -> Samples:
+        overlay, rng = TestOverlay(), random.Random(seed)
         async with overlay.running(count, host=HOST) as rings:
             users = [PrivateBundle.generate() for _ in range(2 * operations)]
+            # what the bootstrap deals is made beforehand, as the others' value is; the owner's record is not
+            dealt = [
+                (overlay.pieces(user, f"user{number}"), overlay.share_list(user, f"user{number}"))
+                for number, user in enumerate(users)
+            ]
             living = list(rings)
+            await asyncio.sleep(SETTLE_S)
 
             async def put(number: int) -> bool:
-                aor = f"user{number}"
-                pieces, record = overlay.pieces(users[number], aor), overlay.record(users[number], aor)
-                return len(await rng.choice(living).put(aor, pieces, record)) == len(pieces)
+                aor, (pieces, listed) = f"user{number}", dealt[number]
+                record = overlay.record(users[number], aor)
+                return len(await rng.choice(living).put(aor, pieces, record, share_list=listed)) == len(pieces)
 
             async def first(number: int) -> bool:
                 return await first_signed(rng.choice(living), overlay, users[number], f"user{number}")
 
             async def get(number: int) -> bool:
                 reader = Directory(rng.choice(living), dealing_public=overlay.dealing.public, k=3, n=7)
-                found = await reader.find(f"user{number}")
+                try:
+                    found = await reader.find(f"user{number}")
+                except RemoteError:
+                    return False
                 return bool(found.bundle == users[number].public and found.record is not None)
 
             before, after = range(operations), range(operations, 2 * operations)
-            result = {"healthy put": await timed(put, before)}
-            result["healthy get"] = await timed(first, before)
-            result["healthy verified find"] = await timed(get, before)
+            samples = Samples()
+            await samples.timed("healthy put", put, before)
+            await samples.timed("healthy get", first, before)
+            await samples.timed("healthy verified find", get, before)
             for ring in (dead := rng.sample(rings, count // DEAD_SHARE)):
                 await ring.close()
             living[:] = [ring for ring in rings if ring not in dead]
-            result["killed get"] = await timed(first, before)
-            result["killed verified find"] = await timed(get, before)
-            result["killed put"] = await timed(put, after)
-            return result
+            for old, new in zip(before, after, strict=True):
+                await samples.timed("killed put", put, [new])
+                await samples.timed("killed get", first, [old])
+            await samples.timed("killed verified find", get, before)
+            return samples
 
     return asyncio.run(program())
 
@@ -117,12 +162,12 @@ async def first_signed(ring: KademliaRing, overlay: TestOverlay, user: PrivateBu
     return False
 
 
-def stock(count: int, operations: int) -> dict[str, Any]:
+def stock(count: int, operations: int, seed: int) -> Samples:
     """Measure the stock library with its defaults; what dead nodes cost is measured all at once: each takes long."""
     logging.disable(logging.WARNING)
 
-    async def program() -> dict[str, Any]:
-        rng = random.Random(1)
+    async def program() -> Samples:
+        rng = random.Random(seed)
         servers = [Server() for _ in range(count)]
         ports = []
         for server in servers:
@@ -139,30 +184,19 @@ def stock(count: int, operations: int) -> dict[str, Any]:
         async def get(number: int) -> bool:
             return await rng.choice(living).get(f"key{number}") == value
 
-        async def at_once(work: Callable[[int], Awaitable[bool]], numbers: Sequence[int]) -> dict[str, Any]:
-            took: list[float] = []
-
-            async def one(number: int) -> bool:
-                begun = time.perf_counter()
-                done = await work(number)
-                took.append(time.perf_counter() - begun)
-                return done
-
-            done = await asyncio.gather(*(one(number) for number in numbers), return_exceptions=True)
-            return summary(took, sum(outcome is not True for outcome in done))
-
-        result = {
-            "healthy put": await timed(put, range(operations)),
-            "healthy get": await timed(get, range(operations)),
-        }
+        await asyncio.sleep(SETTLE_S)
+        samples = Samples()
+        await samples.timed("healthy put", put, range(operations))
+        await samples.timed("healthy get", get, range(operations))
         for server in (dead := rng.sample(servers, count // DEAD_SHARE)):
             server.stop()
         living[:] = [server for server in servers if server not in dead]
-        result["killed get"] = await at_once(get, range(20))
-        result["killed put"] = await at_once(put, range(operations, operations + 20))
+        killed = [samples.one("killed get", get, number) for number in range(operations)]
+        killed += [samples.one("killed put", put, number) for number in range(operations, 2 * operations)]
+        await asyncio.gather(*killed)
         for server in living:
             server.stop()
-        return result
+        return samples
 
     try:
         return asyncio.run(program())
@@ -170,15 +204,15 @@ def stock(count: int, operations: int) -> dict[str, Any]:
         logging.disable(logging.NOTSET)
 
 
-def opendht(count: int, operations: int) -> dict[str, Any] | None:
+def opendht(count: int, operations: int, seed: int) -> Samples | None:
     """Measure OpenDHT, its rate limit lifted; None where it is not installed (optional dependency group `bench`)."""
     try:
         import opendht as dht
     except ImportError:
         return None
 
-    async def program() -> dict[str, Any]:
-        loop, rng = asyncio.get_running_loop(), random.Random(1)
+    async def program() -> Samples:
+        loop, rng = asyncio.get_running_loop(), random.Random(seed)
         runners = []
         for _ in range(count):
             config = dht.DhtConfig()
@@ -222,14 +256,17 @@ def opendht(count: int, operations: int) -> dict[str, Any] | None:
             return await asyncio.wait_for(future, 60)
 
         first, second = range(operations), range(operations, 2 * operations)
-        result = {"healthy put": await timed(put, first), "healthy get": await timed(get, first)}
+        samples = Samples()
+        await samples.timed("healthy put", put, first)
+        await samples.timed("healthy get", get, first)
         for runner in (dead := rng.sample(runners, count // DEAD_SHARE)):
             runner.join()
         living[:] = [runner for runner in runners if runner not in dead]
-        result["killed get"] = await timed(get, first)
-        result["killed put"] = await timed(put, second)
+        for old, new in zip(first, second, strict=True):
+            await samples.timed("killed put", put, [new])
+            await samples.timed("killed get", get, [old])
         for runner in living:
             runner.join()
-        return result
+        return samples
 
     return asyncio.run(program())
