@@ -19,6 +19,8 @@ from overlay.ring.ids import id_to_bytes
 if TYPE_CHECKING:
     from overlay.ring.ids import Peer, RingId
 
+NONCE_BYTES: Final = 12
+"""The frame's number behind four zero bytes."""
 REPLAY_WINDOW: Final = 1024
 """How far behind the newest number a frame may come in: reordering on a LAN stays far below."""
 REKEY_AFTER_FRAMES: Final = 1 << 24
@@ -125,7 +127,7 @@ class Session:
         if self._sent > MAX_COUNTER:
             raise LocalError("session used up")
         header = data_header(self.peer_index, self._sent)
-        nonce = bytes(4) + self._sent.to_bytes(8, "big")
+        nonce = self._sent.to_bytes(NONCE_BYTES, "big")
         self._sent += 1
         return header + self._out.encrypt(nonce, payload, header + self._aad_out)
 
@@ -133,7 +135,7 @@ class Session:
         """Return the payload of a DATA frame that bears our index; RemoteError when replayed or not authentic."""
         if not self._window.is_fresh(counter):
             raise RemoteError("data replayed")
-        nonce = bytes(4) + counter.to_bytes(8, "big")
+        nonce = counter.to_bytes(NONCE_BYTES, "big")
         try:
             payload = self._in.decrypt(nonce, frame[DATA_HEADER_BYTES:], frame[:DATA_HEADER_BYTES] + self._aad_in)
         except InvalidTag:

@@ -46,6 +46,11 @@ def peer_of(node: Node) -> Peer:
 
 def encode_contacts(nodes: Iterable[Node]) -> list[list[Any]]:
     """Return the nodes as an answer to find_node, the first ones where not all fit."""
+    nodes = list(nodes)
+    if len(nodes) <= MAX_CONTACTS and sum([len(node.ip or "") for node in nodes]) <= (
+        MAX_CONTACT_BYTES - CONTACT_OVERHEAD_BYTES * len(nodes)
+    ):
+        return [[node.id, node.ip, node.port] for node in nodes]
     contacts: list[list[Any]] = []
     room = MAX_CONTACT_BYTES
     for node in nodes:

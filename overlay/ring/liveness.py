@@ -23,6 +23,9 @@ MAX_KNOWN: Final = 2048
 """Peers of which something is remembered; who was met longest ago is forgotten first."""
 
 
+_NOBODY: Final[frozenset[RingId]] = frozenset()
+
+
 @dataclass(slots=True)
 class _Health:
     round_trip: RoundTripEstimator = field(default_factory=RoundTripEstimator)
@@ -70,6 +73,8 @@ class Liveness:
 
     def suspects(self, now: float) -> frozenset[RingId]:
         """Return all that were silent lately and have not spoken since."""
+        if not self._suspects:
+            return _NOBODY
         for peer in [peer for peer, missed_at in self._suspects.items() if now - missed_at >= SUSPECT_S]:
             del self._suspects[peer]
         return frozenset(self._suspects)

@@ -26,6 +26,8 @@ class Neighbourhood:
     def __init__(self, me: RingId) -> None:
         self._me = me
         self._known: dict[RingId, Peer] = {}
+        self._farthest = (RING_SIZE, 0)
+        """When full: steps clockwise from here to the last one after it, and to the first one before it."""
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(self._known.values())
@@ -41,14 +43,18 @@ class Neighbourhood:
         """Remember a contact if it is one of the SIDE nearest before or after this node."""
         if self._known.get(peer.id) == peer or peer.id == self._me:
             return
+        if len(self._known) == 2 * SIDE and self._farthest[0] < clockwise(self._me, peer.id) < self._farthest[1]:
+            return
         self._known[peer.id] = peer
         if len(self._known) > 2 * SIDE:
             keep = around(self._known.values(), self._me, SIDE)
             self._known = {near.id: near for near in keep}
+            self._farthest = clockwise(self._me, keep[SIDE - 1].id), clockwise(self._me, keep[SIDE].id)
 
     def forget(self, ring_id: RingId) -> None:
         """Forget a contact that left or died."""
         self._known.pop(ring_id, None)
+        self._farthest = RING_SIZE, 0
 
 
 def around(peers: Iterable[Peer], place: RingId, count: int = NAMED) -> list[Peer]:

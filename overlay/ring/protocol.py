@@ -129,10 +129,10 @@ class HardProtocol(HardRpc, KademliaProtocol):
         suspects = self.liveness.suspects(self._loop.time())
         return around((peer for peer in self._everybody() if peer.id not in suspects), ring_id, count)
 
-    def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: Node | None = None) -> list[Node]:
+    def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS) -> list[Node]:
         """Return the contacts nearest to an id that are not under suspicion, nearest first."""
         suspects = self.liveness.suspects(self._loop.time())
-        found = self.router.find_neighbors(target(ring_id), count + len(suspects), exclude)
+        found = self.router.find_neighbors(target(ring_id), count + len(suspects))
         return [node for node in found if node.long_id not in suspects][:count] if suspects else found
 
     def is_suspect(self, peer: Peer) -> bool:
@@ -209,7 +209,9 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def rpc_find_node(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
         """Name the contacts nearest to an id, the asking node left out."""
         _check_name(sender, nodeid)
-        return encode_contacts(self.neighbors(id_from_bytes(key), exclude=node_of(sender)))
+        suspects = self.liveness.suspects(self._loop.time())
+        found = self.router.nearest(id_from_bytes(key), MAX_CONTACTS + len(suspects), exclude=sender.id)
+        return encode_contacts([node for node in found if node.long_id not in suspects][:MAX_CONTACTS])
 
     def rpc_around(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
         """Name the contacts nearest on either side of a place, the asking node left out."""
@@ -234,10 +236,14 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def _heard(self, peer: Peer, message: Request | Answer | None) -> None:
         was_suspect = self.liveness.heard(peer.id)
-        self._dead_ends.pop(peer, None)
+        if self._dead_ends:
+            self._dead_ends.pop(peer, None)
         # a goodbye that comes twice must not bring its sender back
         if not (isinstance(message, Request) and message.method == "leave"):
-            self.welcome_if_new(node_of(peer))
+            if self.router.refresh(peer):
+                self.neighbourhood.meet(peer)
+            else:
+                self.welcome_if_new(node_of(peer))
         if was_suspect:
             self._on_contacts()
 

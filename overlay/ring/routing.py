@@ -12,7 +12,6 @@ everyone.
 
 from __future__ import annotations
 
-import heapq
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +19,14 @@ from kademlia.routing import KBucket, RoutingTable
 
 from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS
-from overlay.ring.ids import ID_BYTES, RING_SIZE
+from overlay.ring.ids import ID_BYTES, RING_BITS, RING_SIZE, RingId, id_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kademlia.node import Node
+
+    from overlay.ring.ids import Peer
 
 BUCKET_CONTACTS: Final = 2 * MAX_CONTACTS
 REPLACEMENT_FACTOR: Final = 1
@@ -38,11 +39,14 @@ class ExactRoutingTable(RoutingTable):
     def __init__(self, node: Node, *, probe: Callable[[Node], None]) -> None:
         """Take this node and what to do with the oldest contact of a full bucket: ask it whether it lives."""
         self._probe = probe
+        self._ordered: tuple[list[int], list[Node]] | None = None
+        """The ids of all contacts in order, and the contacts in the same order; None after one came or went."""
         super().__init__(None, BUCKET_CONTACTS, node)
 
     def flush(self) -> None:
         """Forget every contact. The range ends at the last id, so that halves are aligned blocks of ids."""
         self.buckets = [KBucket(0, RING_SIZE - 1, self.ksize, REPLACEMENT_FACTOR)]
+        self._ordered = None
 
     def __iter__(self) -> Iterator[Node]:
         """Go through all contacts, replacements not among them."""
@@ -58,7 +62,7 @@ class ExactRoutingTable(RoutingTable):
 
     def get_bucket_for(self, node: Node) -> int:
         """Return the index of the bucket in whose range the id lies, ends included."""
-        return bisect_left(self.buckets, node.long_id, key=lambda bucket: bucket.range[1])
+        return bisect_left(self.buckets, node.long_id, key=_last_id)
 
     def add_contact(self, node: Node) -> None:
         """Take in a contact that proved itself, as the youngest of its bucket; LocalError on any id but 20 bytes.
@@ -69,6 +73,7 @@ class ExactRoutingTable(RoutingTable):
             raise LocalError(f"a ring id has {ID_BYTES} bytes")
         index = self.get_bucket_for(node)
         bucket = self.buckets[index]
+        self._ordered = None
         while not bucket.add_node(node):
             if not bucket.has_in_range(self.node):
                 self._probe(bucket.head())
@@ -77,6 +82,21 @@ class ExactRoutingTable(RoutingTable):
             self.split_bucket(index)
             index = self.get_bucket_for(node)
             bucket = self.buckets[index]
+
+    def refresh(self, peer: Peer) -> bool:
+        """Make a contact the youngest of its bucket; False when it is none, or at another address."""
+        bucket = self.buckets[bisect_left(self.buckets, int(peer.id), key=_last_id)]
+        ring_id = id_to_bytes(peer.id)
+        known = bucket.nodes.get(ring_id)
+        if known is None or known.ip != peer.host or known.port != peer.port:
+            return False
+        bucket.nodes.move_to_end(ring_id)
+        return True
+
+    def remove_contact(self, node: Node) -> None:
+        """Forget a contact; the latest replacement of its bucket takes its place."""
+        self._ordered = None
+        super().remove_contact(node)
 
     def split_bucket(self, index: int) -> None:
         """Halve a bucket; replacements find their room in the half where they belong."""
@@ -89,8 +109,43 @@ class ExactRoutingTable(RoutingTable):
 
         `exclude` is left out: the node that asks, by id.
         """
-        wanted = node.long_id
         self.buckets[self.get_bucket_for(node)].touch_last_updated()
-        contacts = self if exclude is None else (contact for contact in self if contact.id != exclude.id)
-        # ids are unique, so no two distances are equal and nodes themselves are never compared
-        return heapq.nsmallest(k or MAX_CONTACTS, contacts, key=lambda contact: contact.long_id ^ wanted)
+        return self.nearest(
+            RingId(node.long_id), k or MAX_CONTACTS, exclude=None if exclude is None else RingId(exclude.long_id)
+        )
+
+    def nearest(self, wanted: RingId, count: int, *, exclude: RingId | None = None) -> list[Node]:
+        """Return the `count` contacts nearest to an id, as find_neighbors does; no bucket counts as looked up."""
+        if self._ordered is None:
+            contacts = sorted(self, key=lambda contact: contact.long_id)
+            self._ordered = [contact.long_id for contact in contacts], contacts
+        ids, contacts = self._ordered
+        low, high = _block(ids, wanted, count if exclude is None else count + 1)
+        # whoever is inside an aligned block around the id is nearer to it than whoever is outside
+        nearest = sorted([ring_id ^ wanted for ring_id in ids[low:high]])
+        if exclude is not None:
+            left_out = exclude ^ wanted
+            nearest = [distance for distance in nearest[: count + 1] if distance != left_out]
+        at = dict(zip(ids[low:high], contacts[low:high], strict=True))
+        return [at[distance ^ wanted] for distance in nearest[:count]]
+
+
+def _last_id(bucket: KBucket) -> int:
+    last: int = bucket.range[1]
+    return last
+
+
+def _block(ids: list[int], wanted: int, count: int) -> tuple[int, int]:
+    """Return where the smallest aligned block around an id that has `count` members begins and ends; else all `ids`.
+
+    `ids` ascend. Blocks lie inside one another: where one has too few, so have all that are smaller.
+    """
+    low, high = 0, len(ids)
+    for bits in range(RING_BITS - 1, -1, -1):
+        start = wanted >> bits << bits
+        inner_low = bisect_left(ids, start, low, high)
+        inner_high = bisect_left(ids, start + (1 << bits), inner_low, high)
+        if inner_high - inner_low < count:
+            break
+        low, high = inner_low, inner_high
+    return low, high

@@ -149,7 +149,8 @@ class Sessions:
         Up to 8,192 bytes. Behind a HELLO where there is no session yet: Established follows, or Refused or Unreachable.
         LocalError when the address or the payload can never be sent.
         """
-        if not is_sendable(address):
+        # with somebody expected, a link tells by its address, which was checked when it was proved
+        if (expected is None or self._links.find(address, expected) is None) and not is_sendable(address):
             raise LocalError("not an address to send to")
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise LocalError(f"a payload of {len(payload)} bytes is over {MAX_PAYLOAD_BYTES}")
@@ -166,10 +167,11 @@ class Sessions:
     def receive(self, data: bytes, source: Address, now: float) -> None:
         """Take a datagram from the network. Never raises for what is in it."""
         self._tick(now)
-        if not is_sendable(source):
+        kind = data[0] if data else 0
+        # data counts only from where its session was agreed on, which was checked then
+        if kind != DATA and not is_sendable(source):
             self.counters["source address unusable"] += 1
             return
-        kind = data[0] if data else 0
         try:
             if kind == DATA:
                 self._on_data(data, source, now)
@@ -235,6 +237,8 @@ class Sessions:
         if session is None:
             session = unconfirmed = self._half_open.get(index)
         if session is None:
+            if not is_sendable(source):
+                raise RemoteError("source address unusable")
             if self._resets.take(source[0], now):
                 self._out.append((encode_reset(index), source))
             raise RemoteError("session unknown")
