@@ -127,7 +127,9 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
         """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
         suspects = self.liveness.suspects(self._loop.time())
-        return around((peer for peer in self._everybody() if peer.id not in suspects), ring_id, count)
+        near = {peer_of(node) for node in self.router.around(ring_id, count, without=suspects)}
+        near.update(peer for peer in self.neighbourhood if peer.id not in suspects)
+        return around(near, ring_id, count)
 
     def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS) -> list[Node]:
         """Return the contacts nearest to an id that are not under suspicion, nearest first."""

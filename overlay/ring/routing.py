@@ -22,7 +22,7 @@ from overlay.ring.contacts import MAX_CONTACTS
 from overlay.ring.ids import ID_BYTES, RING_BITS, RING_SIZE, RingId, id_to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
 
     from kademlia.node import Node
 
@@ -116,10 +116,7 @@ class ExactRoutingTable(RoutingTable):
 
     def nearest(self, wanted: RingId, count: int, *, exclude: RingId | None = None) -> list[Node]:
         """Return the `count` contacts nearest to an id, as find_neighbors does; no bucket counts as looked up."""
-        if self._ordered is None:
-            contacts = sorted(self, key=lambda contact: contact.long_id)
-            self._ordered = [contact.long_id for contact in contacts], contacts
-        ids, contacts = self._ordered
+        ids, contacts = self._in_order()
         low, high = _block(ids, wanted, count if exclude is None else count + 1)
         # whoever is inside an aligned block around the id is nearer to it than whoever is outside
         nearest = sorted([ring_id ^ wanted for ring_id in ids[low:high]])
@@ -128,6 +125,28 @@ class ExactRoutingTable(RoutingTable):
             nearest = [distance for distance in nearest[: count + 1] if distance != left_out]
         at = dict(zip(ids[low:high], contacts[low:high], strict=True))
         return [at[distance ^ wanted] for distance in nearest[:count]]
+
+    def around(self, place: RingId, count: int, *, without: Container[int] = ()) -> list[Node]:
+        """Return the `count` last contacts before a place and the `count` first at or after it, some ids left out."""
+        ids, contacts = self._in_order()
+        start = bisect_left(ids, place)
+        found: dict[int, Node] = {}
+        for steps in (range(start, start + len(ids)), range(start - 1, start - 1 - len(ids), -1)):
+            left = count
+            for step in steps:
+                node = contacts[step % len(ids)]
+                if node.long_id not in without:
+                    found[node.long_id] = node
+                    left -= 1
+                    if not left:
+                        break
+        return list(found.values())
+
+    def _in_order(self) -> tuple[list[int], list[Node]]:
+        if self._ordered is None:
+            contacts = sorted(self, key=lambda contact: contact.long_id)
+            self._ordered = [contact.long_id for contact in contacts], contacts
+        return self._ordered
 
 
 def _last_id(bucket: KBucket) -> int:

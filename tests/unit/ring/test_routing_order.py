@@ -4,7 +4,7 @@ import random
 
 from kademlia.node import Node
 
-from overlay.ring.contacts import node_of
+from overlay.ring.contacts import node_of, peer_of
 from overlay.ring.ids import Peer, RingId, clockwise, id_to_bytes
 from overlay.ring.neighbourhood import SIDE, Neighbourhood, around
 from overlay.ring.routing import ExactRoutingTable
@@ -27,6 +27,10 @@ def test_the_nearest_are_those_of_a_search_through_all_whatever_came_and_went():
         count = rng.choice([1, 7, 20, 1000])
         found = [node.long_id for node in table.nearest(RingId(wanted), count, exclude=exclude)]
         assert found == sorted((one for one in everybody if one != exclude), key=lambda one: one ^ wanted)[:count]
+        silent = set(rng.sample(everybody, len(everybody) // 4))
+        spoken = {peer_of(node) for node in table if node.long_id not in silent}
+        near = {peer_of(node) for node in table.around(RingId(wanted), 4, without=silent)}
+        assert near == set(around(spoken, RingId(wanted), 4))
 
 
 def test_a_contact_that_moved_is_named_at_its_new_address_and_one_heard_again_is_youngest():
