@@ -41,7 +41,8 @@ class Neighbourhood:
 
     def meet(self, peer: Peer) -> None:
         """Remember a contact if it is one of the SIDE nearest before or after this node."""
-        if self._known.get(peer.id) == peer or peer.id == self._me:
+        known = self._known.get(peer.id)
+        if known is peer or known == peer or peer.id == self._me:
             return
         if len(self._known) == 2 * SIDE and self._farthest[0] < clockwise(self._me, peer.id) < self._farthest[1]:
             return

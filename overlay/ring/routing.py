@@ -39,6 +39,8 @@ class ExactRoutingTable(RoutingTable):
     def __init__(self, node: Node, *, probe: Callable[[Node], None]) -> None:
         """Take this node and what to do with the oldest contact of a full bucket: ask it whether it lives."""
         self._probe = probe
+        self._last_ids: list[int]
+        """Where each bucket ends."""
         self._ordered: tuple[list[int], list[Node]] | None = None
         """The ids of all contacts in order, and the contacts in the same order; None after one came or went."""
         super().__init__(None, BUCKET_CONTACTS, node)
@@ -46,6 +48,7 @@ class ExactRoutingTable(RoutingTable):
     def flush(self) -> None:
         """Forget every contact. The range ends at the last id, so that halves are aligned blocks of ids."""
         self.buckets = [KBucket(0, RING_SIZE - 1, self.ksize, REPLACEMENT_FACTOR)]
+        self._last_ids = [RING_SIZE - 1]
         self._ordered = None
 
     def __iter__(self) -> Iterator[Node]:
@@ -62,7 +65,7 @@ class ExactRoutingTable(RoutingTable):
 
     def get_bucket_for(self, node: Node) -> int:
         """Return the index of the bucket in whose range the id lies, ends included."""
-        return bisect_left(self.buckets, node.long_id, key=_last_id)
+        return bisect_left(self._last_ids, node.long_id)
 
     def add_contact(self, node: Node) -> None:
         """Take in a contact that proved itself, as the youngest of its bucket; LocalError on any id but 20 bytes.
@@ -85,7 +88,7 @@ class ExactRoutingTable(RoutingTable):
 
     def refresh(self, peer: Peer) -> bool:
         """Make a contact the youngest of its bucket; False when it is none, or at another address."""
-        bucket = self.buckets[bisect_left(self.buckets, int(peer.id), key=_last_id)]
+        bucket = self.buckets[bisect_left(self._last_ids, peer.id)]
         ring_id = id_to_bytes(peer.id)
         known = bucket.nodes.get(ring_id)
         if known is None or known.ip != peer.host or known.port != peer.port:
@@ -101,6 +104,7 @@ class ExactRoutingTable(RoutingTable):
     def split_bucket(self, index: int) -> None:
         """Halve a bucket; replacements find their room in the half where they belong."""
         super().split_bucket(index)
+        self._last_ids = [bucket.range[1] for bucket in self.buckets]
         for half in self.buckets[index : index + 2]:
             half.max_replacement_nodes = self.ksize * REPLACEMENT_FACTOR
 
@@ -119,10 +123,10 @@ class ExactRoutingTable(RoutingTable):
         ids, contacts = self._in_order()
         low, high = _block(ids, wanted, count if exclude is None else count + 1)
         # whoever is inside an aligned block around the id is nearer to it than whoever is outside
-        nearest = sorted([ring_id ^ wanted for ring_id in ids[low:high]])
-        if exclude is not None:
-            left_out = exclude ^ wanted
-            nearest = [distance for distance in nearest[: count + 1] if distance != left_out]
+        nearest = [ring_id ^ wanted for ring_id in ids[low:high]]
+        if exclude is not None and exclude ^ wanted in nearest:
+            nearest.remove(exclude ^ wanted)
+        nearest.sort()
         at = dict(zip(ids[low:high], contacts[low:high], strict=True))
         return [at[distance ^ wanted] for distance in nearest[:count]]
 
@@ -147,11 +151,6 @@ class ExactRoutingTable(RoutingTable):
             contacts = sorted(self, key=lambda contact: contact.long_id)
             self._ordered = [contact.long_id for contact in contacts], contacts
         return self._ordered
-
-
-def _last_id(bucket: KBucket) -> int:
-    last: int = bucket.range[1]
-    return last
 
 
 def _block(ids: list[int], wanted: int, count: int) -> tuple[int, int]:

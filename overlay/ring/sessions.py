@@ -149,13 +149,15 @@ class Sessions:
         Up to 8,192 bytes. Behind a HELLO where there is no session yet: Established follows, or Refused or Unreachable.
         LocalError when the address or the payload can never be sent.
         """
-        # with somebody expected, a link tells by its address, which was checked when it was proved
-        if (expected is None or self._links.find(address, expected) is None) and not is_sendable(address):
+        if expected is None and not is_sendable(address):
             raise LocalError("not an address to send to")
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise LocalError(f"a payload of {len(payload)} bytes is over {MAX_PAYLOAD_BYTES}")
         self._tick(now)
         link = self._links.find(address, expected)
+        # the address of a link was checked when it was proved
+        if link is None and not is_sendable(address):
+            raise LocalError("not an address to send to")
         if link is None or link.suspect or not link.current.is_usable(now):
             self._greet(address, expected, payload, now)
             return
