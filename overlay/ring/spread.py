@@ -10,9 +10,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from overlay.errors import LocalError, RemoteError
+from overlay.ring.contacts import MAX_CONTACTS
 from overlay.ring.ids import Peer, RingId, clockwise_from, piece_position, position_of
 from overlay.ring.placement import place
-from overlay.ring.routing import BUCKET_CONTACTS
 from overlay.ring.successors import SuccessorWalk
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Spread:
         """
         if not positions:
             return {}
-        if len(self._server.rpc.contacts()) > BUCKET_CONTACTS:
+        if len(self._server.rpc.contacts()) >= MAX_CONTACTS:
             nearest = await asyncio.gather(*(self._server.successor(at) for at in positions.values()))
             if len(set(nearest)) == len(positions):
                 return dict(zip(positions, nearest, strict=True))
