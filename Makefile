@@ -79,7 +79,7 @@ $(BENCH): $(STAMP)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[bench]' && touch $@ \
 		|| echo "OpenDHT could not be installed: the ring is compared with the stock library alone" >&2
 
-bench-ring: setup $(BENCH) ## the ring against stock kademlia and OpenDHT, under 25 minutes (ARGS=--quick: 3); build/bench/ring.json
+bench-ring: setup $(BENCH) ## the ring against stock kademlia and OpenDHT, some 25 minutes (ARGS=--quick); build/bench/ring.json
 	@$(PY) -m tests.benchmarks.bench_ring $(ARGS)
 
 bench-sip: setup ## sipp against one adapter: load, loss, memory (needs apt sip-tester; ARGS="--seconds 5 --refreshes 0"); build/bench/sip.json

@@ -40,7 +40,7 @@ MARKS = {True: "held", False: "DID NOT HOLD", None: "NOT MEASURED"}
 def main() -> int:
     """Measure, print, write; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer sizes and operations: about three minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer sizes and operations")
     parser.add_argument("--only", choices=("simulated", "cost", "loopback"), help="one part, and nothing written")
     arguments = parser.parse_args()
     quick, only = arguments.quick, arguments.only
