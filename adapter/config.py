@@ -8,6 +8,7 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     sip = "192.168.1.20:5070"
     ring = "192.168.1.20:0"
     state = "~/.local/state/secp2psip"
+    accept = "everyone"          # whose calls are taken: "everyone", "contacts" or "nobody"
     code = "enrolment code, where the bootstrap server asks for one"
     overlay_key = "32 hexadecimal digits: the only bootstrap key to trust"
 
@@ -27,6 +28,7 @@ from typing import Any, Final
 import platformdirs
 
 from adapter.config_tables import read_limits, read_phones
+from adapter.pins import ACCEPT, EVERYONE
 from adapter.problems import UsageProblem
 from adapter.sip.digest import PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
@@ -44,7 +46,20 @@ MAX_PORT: Final = 65_535
 
 Address = tuple[str, int]
 _KEYS: Final = frozenset(
-    {"user", "users", "bootstrap", "sip", "ring", "state", "code", "overlay", "overlay_key", "phones", "limits"}
+    {
+        "user",
+        "users",
+        "bootstrap",
+        "sip",
+        "ring",
+        "state",
+        "code",
+        "accept",
+        "overlay",
+        "overlay_key",
+        "phones",
+        "limits",
+    }
 )
 
 
@@ -64,6 +79,8 @@ class Settings:
     """Where phones reach the adapter; None: the LAN address."""
     ring: Address | None = None
     """Where the other nodes reach the adapter; None: the LAN address, any port."""
+    accept: str = EVERYONE
+    """Whose calls are taken: one of ACCEPT."""
     code: str = ""
     """Enrolment code, where the bootstrap server asks for one."""
     overlay_key: bytes | None = None
@@ -94,6 +111,7 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
         bootstrap=_bootstrap(chosen),
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
         ring=_address(chosen, "ring", 0),
+        accept=_accept(_text(chosen, "accept")),
         code=_text(chosen, "code"),
         overlay=_overlay(_text(chosen, "overlay")),
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
@@ -208,6 +226,12 @@ def _bootstrap(values: Mapping[str, Any]) -> Address | None:
     if address is not None and address[1] == 0:
         raise UsageProblem("a bootstrap server has no port 0", hint="write the address that secp2psip-bootstrap shows")
     return address
+
+
+def _accept(text: str) -> str:
+    if text and text not in ACCEPT:
+        raise UsageProblem(f"{text!r} is nobody whose calls could be taken", hint=f"there are: {', '.join(ACCEPT)}")
+    return text or EVERYONE
 
 
 def _overlay(text: str) -> str:

@@ -27,8 +27,9 @@ from adapter.calls.events import (
 )
 from adapter.calls.inviting import Inviting
 from adapter.calls.local_users import LocalUsers
-from adapter.calls.receipt import proof_of
+from adapter.calls.receipt import KEPT_REFUSALS, proof_of, refused_call, taken_call
 from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
+from adapter.pins import EVERYONE
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
@@ -89,16 +90,20 @@ class Exchange:
         sip_address: Callable[[], tuple[str, int]],
         steps: Steps,
         limits: Limits = DEFAULT_LIMITS,
+        accept: str = EVERYONE,
+        keep: Callable[[dict[str, Any]], None] = lambda _receipt: None,
         clock: Callable[[], float] | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device.
 
+        `accept` is whose calls the users take (`Pins.admits`), `keep` is told what became of each call to them.
+
         `clock` is a `Clock` unless said otherwise; `random_bytes` must be fit for ids and cookies.
         """
         self._membership = membership
         self._sip_address, self._steps = sip_address, steps
-        self._contacts = contacts
+        self._contacts, self._keep = contacts, keep
         self._max_calls = limits.calls
         self._clock = clock or Clock()
         self._users = LocalUsers(users, generation=self._generation, clock=self._clock)
@@ -114,6 +119,7 @@ class Exchange:
             random_bytes=random_bytes,
             now=self._clock(),
             per_node_s=limits.calls_per_node,
+            accepts=lambda caller, _callee: membership.pins.admits(caller, accept),
         )
 
     async def invite(self, caller: str, callee: str, *, step: Step, phone: tuple[str, int] | None = None) -> Outcome:
@@ -135,9 +141,14 @@ class Exchange:
         attempt = _Attempt(machine, self._membership, self._clock, step)
         self._attempts.add(attempt)
         try:
-            return await attempt.run()
+            outcome = await attempt.run()
+        except asyncio.CancelledError:
+            self._keep({"side": "caller", "caller": caller, "callee": callee, "status": 487, "reason": "hung up"})
+            raise
         finally:
             self._attempts.discard(attempt)
+        self._keep({"side": "caller"} | dict(outcome.receipt) | {"status": outcome.status, "reason": outcome.reason})
+        return outcome
 
     def _fingerprint_of(self, user: str, phone: tuple[str, int] | None) -> bytes:
         """Return the certificate that a user's registered phone announced, or nothing where it cannot encrypt."""
@@ -186,9 +197,12 @@ class Exchange:
                 case Announced():
                     if found is not None:
                         _pin(self._membership, found, self._clock())
+                        self._keep(taken_call(found, event))
                     (step or self._steps.begin("answer"))("SECP2PSIP REDIRECT", _announcement(event, found))
                 case Refused(code=code, why=why, caller=caller, callee=callee, source=source):
                     self.counters[f"refused: {code}"] += 1
+                    if code in KEPT_REFUSALS:
+                        self._keep(refused_call(event))
                     detail = {"caller": caller, "callee": callee, "code": code, "why": why, "from": str(source)}
                     (step or self._steps.begin("answer"))("SECP2PSIP ERROR", detail)
         self._timer = _rearm(self._timer, self._answering, self._clock, self._answer)

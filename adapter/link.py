@@ -187,6 +187,7 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
         sip=settings.sip or (host, sip_port),
         ring=settings.ring or (host, 0),
         overlay_key=settings.overlay_key,
+        accept=settings.accept,
         code=settings.code,
         phones=settings.phones,
         limits=settings.limits,

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Save = Callable[[tuple["Pin", ...]], None]
 
 MAX_CONTACTS: Final = 512
+EVERYONE, CONTACTS, NOBODY = "everyone", "contacts", "nobody"
+ACCEPT: Final = (EVERYONE, CONTACTS, NOBODY)
+"""Whose calls the users of a device take; see `Pins.admits`."""
 _GROUP_DIGITS: Final = 5
 _GROUPS: Final = 6
 
@@ -91,6 +94,13 @@ class Pins:
     def all(self) -> tuple[Pin, ...]:
         """Return every pin, by name."""
         return tuple(sorted(self._pins.values(), key=lambda pin: pin.aor))
+
+    def admits(self, caller: str, accept: str) -> bool:
+        """Whether the policy `accept`, one of ACCEPT, lets a caller of that name ask for the phone.
+
+        A name is all that is known before the lookup; who borrows a contact's name fails there, by the pin.
+        """
+        return accept == EVERYONE or (accept == CONTACTS and caller in self._pins)
 
     def note(self, aor: str, bundle: KeyBundle, generation: int, now: float) -> bool:
         """Pin a key that a call has just proved under the rules of the lookup; whether anything changed.

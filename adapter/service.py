@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter import kernel
 from adapter.bridge import Bridge
+from adapter.call_log import CallLog
 from adapter.config import format_address
 from adapter.contact_book import change_contacts
 from adapter.control import ControlServer
@@ -66,6 +67,7 @@ class AdapterService:
                 "stop": self._stop_command,
             },
         )
+        self._calls = CallLog(self._state.path)
         self._steps = Steps(self._emit)
 
     @property
@@ -113,6 +115,8 @@ class AdapterService:
             sip_address=lambda: self._endpoint.address,
             steps=self._steps,
             limits=self._config.limits,
+            accept=self._config.accept,
+            keep=self._keep_receipt,
         )
         self._bridge = Bridge(
             self._membership,
@@ -235,6 +239,12 @@ class AdapterService:
         self._emit(
             {"event": "key-changed", "user": user, "generation": former_generation + 1, "thumbprint": thumbprint}
         )
+
+    def _keep_receipt(self, receipt: dict[str, Any]) -> None:
+        try:
+            self._calls.keep(receipt, time.time())
+        except OSError as error:
+            self._warn(f"a call could not be written to the history: {error.strerror}", "is the disk full?")
 
     def _warn(self, text: str, hint: str) -> None:
         self._emit({"event": "warning", "text": text, "hint": hint})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from adapter.pins import EVERYONE
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import LocalError
 
@@ -31,6 +32,8 @@ class ServiceConfig:
     """Address that other nodes reach it at (UDP); port 0: any free one."""
     overlay_key: bytes | None = None
     """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
+    accept: str = EVERYONE
+    """Whose calls its users take: one of `adapter.pins.ACCEPT`."""
     code: str = ""
     """Enrolment code, where the bootstrap server asks for one."""
     phones: Mapping[str, PhoneSecret] = field(default_factory=dict)

@@ -21,6 +21,7 @@ _GOOD: Final = "green"
 _BAD: Final = "bold red"
 _DOUBT: Final = "yellow"
 _QUIET: Final = "dim"
+_SENT_ON: Final = 302
 
 
 def devices_table(event: Event) -> list[RenderableType]:
@@ -160,7 +161,25 @@ def contacts_table(event: Event) -> list[RenderableType]:
     return [table]
 
 
+def calls_table(event: Event) -> list[RenderableType]:
+    """Show the last calls, the newest at the end."""
+    rows = _rows(event, "calls")
+    if not rows:
+        return [Text("no calls yet", style=_QUIET)]
+    table = _table("when", "call", "rests on", "encrypted", "liars", "end")
+    for row in rows:
+        call = f"{row.get('caller') or '?'} -> {row.get('callee') or '?'}"
+        encrypted = "" if row.get("encrypted") is None else "yes" if row["encrypted"] else "no"
+        good = row.get("status") == _SENT_ON
+        end = Text(f"{row.get('status') or ''} {row.get('reason', '')}".strip(), style=_GOOD if good else _BAD)
+        liars = len(_rows(row, "liars"))
+        basis = str(row.get("basis") or "nothing proved")
+        table.add_row(_date(row.get("at")), call, basis, encrypted, str(liars or ""), end)
+    return [table]
+
+
 TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
+    "calls": calls_table,
     "contacts": contacts_table,
     "devices": devices_table,
     "lookup": lookup_table,

@@ -5,6 +5,7 @@ Pure; every value fits JSON, none is secret.  Node ids and thumbprints are hex, 
 
 from typing import Any
 
+from adapter.calls.events import Announced, Refused
 from adapter.findings import Found
 from overlay.ring.ids import Peer
 
@@ -34,6 +35,28 @@ def receipt_of_lookup(found: Found) -> dict[str, Any]:
         "liars": [{"node": name_of(liar.node), "piece": liar.index, "why": liar.why} for liar in found.liars],
         "conflicts": list(found.conflicts),
         "lookup_ms": found.took_ms,
+    }
+
+
+KEPT_REFUSALS = frozenset({"refused", "unverified", "unavailable"})
+"""What became of calls that a person wants to know of; the other refusals are the machines' own affair."""
+
+
+def taken_call(found: Found, event: Announced) -> dict[str, Any]:
+    """Return the receipt of a call that was let through to one of our users, by the caller's proved key."""
+    names = {"caller": event.caller, "callee": event.callee, "encrypted": bool(event.fingerprint)}
+    return {"side": "callee"} | receipt_of_lookup(found) | names | {"status": 302, "reason": "sent to the phone"}
+
+
+def refused_call(event: Refused) -> dict[str, Any]:
+    """Return the receipt of a call that was not let through; who it claims to be from is not proved."""
+    return {
+        "side": "callee",
+        "caller": event.caller,
+        "callee": event.callee,
+        "node": str(event.source),
+        "code": event.code,
+        "reason": event.why,
     }
 
 

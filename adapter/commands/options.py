@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.config import DEFAULT_SIP_PORT
+from adapter.pins import ACCEPT
 
 MAX_SECONDS: Final = 86_400.0
 MAX_CALLS: Final = 1_000_000
@@ -52,6 +53,9 @@ def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) ->
         "--ring",
         metavar="HOST:PORT",
         help="where other nodes reach this adapter (default: this machine's address, any port)",
+    )
+    parser.add_argument(
+        "--accept", choices=ACCEPT, help="whose calls are taken; others are declined at once (default: everyone)"
     )
     parser.add_argument(
         "--invite",

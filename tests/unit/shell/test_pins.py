@@ -64,6 +64,14 @@ def test_the_full_book_fits_the_file(tmp_path):
     assert len(load_pins(tmp_path)) == MAX_CONTACTS
 
 
+@pytest.mark.parametrize(
+    ("accept", "bob", "eve"), [("everyone", True, True), ("contacts", True, False), ("nobody", False, False)]
+)
+def test_whose_calls_are_taken(accept, bob, eve):
+    pins = Pins([pin()])
+    assert (pins.admits("bob", accept), pins.admits("eve", accept)) == (bob, eve)
+
+
 def test_list_verify_forget():
     pins = Pins([pin()])
     assert [row["name"] for row in change_contacts(pins, "list", "")["contacts"]] == ["bob"]
