@@ -47,10 +47,12 @@ class AnswerCache:
 
     def put(self, peer: RingId, message_id: bytes, answer: bytes, now: float) -> None:
         """Keep an answer for a while."""
-        answers = self._peers.setdefault(peer, OrderedDict())
+        answers = self._peers.get(peer)
+        if answers is None:
+            answers = self._peers[peer] = OrderedDict()
         self._peers.move_to_end(peer)
+        answers.pop(message_id, None)
         answers[message_id] = (now, answer)
-        answers.move_to_end(message_id)
         while len(answers) > MAX_PER_PEER:
             answers.popitem(last=False)
         while len(self._peers) > MAX_PEERS:

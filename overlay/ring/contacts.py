@@ -7,6 +7,7 @@ bytes mutes it, 25 of those split its table without end. Nothing of an answer ge
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from kademlia.node import Node
@@ -27,9 +28,22 @@ MAX_CONTACT_BYTES: Final = 1100
 """Bytes that the contacts of one answer take: twenty of IPv4, sixteen of the longest IPv6."""
 
 
+class Contact(Node):
+    """The library's node for a peer: no dictionary of its own, and its long id computed once."""
+
+    __slots__ = ("id", "ip", "long_id", "port")
+
+    def __init__(self, peer: Peer) -> None:
+        """Take a peer, whose fields are sound."""
+        self.id = id_to_bytes(peer.id)
+        self.long_id = peer.id
+        self.ip = peer.host
+        self.port = peer.port
+
+
 def node_of(peer: Peer) -> Node:
     """Return the library's form of a peer."""
-    return Node(id_to_bytes(peer.id), peer.host, peer.port)
+    return Contact(peer)
 
 
 def target(ring_id: RingId) -> Node:
@@ -41,23 +55,17 @@ def peer_of(node: Node) -> Peer:
     """Return the peer that a node of the routing table stands for; LocalError when it has no address."""
     if node.ip is None or node.port is None:
         raise LocalError("a place on the ring is no peer")
-    return Peer(id=RingId(node.long_id), host=node.ip, port=node.port)
+    return Peer.known(RingId(node.long_id), node.ip, node.port)
 
 
-def encode_contacts(nodes: Iterable[Node]) -> list[list[Any]]:
+def encode_contacts(nodes: Iterable[Node]) -> list[tuple[Any, ...]]:
     """Return the nodes as an answer to find_node, the first ones where not all fit."""
-    nodes = list(nodes)
-    if len(nodes) <= MAX_CONTACTS and sum([len(node.ip or "") for node in nodes]) <= (
-        MAX_CONTACT_BYTES - CONTACT_OVERHEAD_BYTES * len(nodes)
-    ):
-        return [[node.id, node.ip, node.port] for node in nodes]
-    contacts: list[list[Any]] = []
-    room = MAX_CONTACT_BYTES
-    for node in nodes:
-        room -= CONTACT_OVERHEAD_BYTES + len(node.ip or "")
-        if room < 0 or len(contacts) == MAX_CONTACTS:
-            break
-        contacts.append([node.id, node.ip, node.port])
+    chosen = list(islice(nodes, MAX_CONTACTS))
+    contacts = [(node.id, node.ip, node.port) for node in chosen]
+    hosts = [node.ip or "" for node in chosen]
+    while CONTACT_OVERHEAD_BYTES * len(contacts) + len("".join(hosts)) > MAX_CONTACT_BYTES:
+        contacts.pop()
+        hosts.pop()
     return contacts
 
 

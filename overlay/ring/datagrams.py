@@ -217,14 +217,14 @@ class HardRpc(RPCProtocol):
 
     def _set_alarm(self) -> None:
         """Let the alarm ring at the next deadline of sessions or calls."""
-        now = self._loop.time()
-        dues = [due for due in (self._calls.next_deadline(),) if due is not None]
+        due = self._calls.next_deadline()
         session_due = self.sessions.next_deadline()
         if session_due is not None:
             # sessions keep wall time, which may be put forward or back; calls keep the loop's
-            dues.append(now + max(0.0, session_due - self._clock()))
-        if dues and not self.is_closed:
-            self._alarm.set(min(dues))
+            then = self._loop.time() + max(0.0, session_due - self._clock())
+            due = then if due is None else min(due, then)
+        if due is not None and not self.is_closed:
+            self._alarm.set(due)
 
     def _on_alarm(self) -> None:
         self.sessions.handle_timer(self._clock())

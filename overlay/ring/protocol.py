@@ -74,24 +74,33 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self.tasks = Tasks()
         self.lost: deque[Peer] = deque(maxlen=MAX_LOST)
         """Contacts that fell silent, the latest last: whom to try when nobody is left, or when the network was cut."""
+        self._me: Peer | None = None
         self._on_contacts = on_contacts
         self._dead_ends: OrderedDict[Peer, float] = OrderedDict()
 
     @property
     def me(self) -> Peer:
         """This node at the address that its socket is bound to; LocalError before."""
-        if self.transport is None:
-            raise LocalError("the ring is not open")
-        host, port = self.transport.get_extra_info("sockname")[:2]
-        return Peer(id=_ring_id(self.source_node), host=host, port=port)
+        if self._me is None:
+            if self.transport is None:
+                raise LocalError("the ring is not open")
+            host, port = self.transport.get_extra_info("sockname")[:2]
+            self._me = Peer(id=_ring_id(self.source_node), host=host, port=port)
+        return self._me
 
     # --- contacts ----------------------------------------------------------------------------------------------------
 
     def welcome_if_new(self, node: Node) -> None:
         """Take in a contact that has proved its id and address. Nothing is handed over to it here."""
+        self._welcome(peer_of(node))
+
+    def _welcome(self, peer: Peer) -> None:
+        self.neighbourhood.meet(peer)
+        if self.router.refresh(peer):
+            return
+        node = node_of(peer)
         known = self.router.get(node)
         self.router.add_contact(node)
-        self.neighbourhood.meet(peer_of(node))
         if known is None or not known.same_home_as(node):
             self.lost = deque((peer for peer in self.lost if peer.id != node.long_id), maxlen=MAX_LOST)
             self._on_contacts()
@@ -122,7 +131,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def suspects(self) -> list[Peer]:
         """Return the contacts that were silent lately, in order of id."""
         suspects = self.liveness.suspects(self._loop.time())
-        return sorted(peer for peer in self._everybody() if peer.id in suspects)
+        return sorted(peer for peer in self._everybody() if peer.id in suspects) if suspects else []
 
     def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
         """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
@@ -131,10 +140,10 @@ class HardProtocol(HardRpc, KademliaProtocol):
         near.update(peer for peer in self.neighbourhood if peer.id not in suspects)
         return around(near, ring_id, count)
 
-    def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS) -> list[Node]:
+    def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: RingId | None = None) -> list[Node]:
         """Return the contacts nearest to an id that are not under suspicion, nearest first."""
         suspects = self.liveness.suspects(self._loop.time())
-        found = self.router.find_neighbors(target(ring_id), count + len(suspects))
+        found = self.router.nearest(ring_id, count + len(suspects), exclude=exclude)
         return [node for node in found if node.long_id not in suspects][:count] if suspects else found
 
     def is_suspect(self, peer: Peer) -> bool:
@@ -208,14 +217,12 @@ class HardProtocol(HardRpc, KademliaProtocol):
         _check_name(sender, nodeid)
         return self.source_node.id
 
-    def rpc_find_node(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
+    def rpc_find_node(self, sender: Peer, nodeid: bytes, key: bytes) -> list[tuple[Any, ...]]:
         """Name the contacts nearest to an id, the asking node left out."""
         _check_name(sender, nodeid)
-        suspects = self.liveness.suspects(self._loop.time())
-        found = self.router.nearest(id_from_bytes(key), MAX_CONTACTS + len(suspects), exclude=sender.id)
-        return encode_contacts([node for node in found if node.long_id not in suspects][:MAX_CONTACTS])
+        return encode_contacts(self.neighbors(id_from_bytes(key), exclude=sender.id))
 
-    def rpc_around(self, sender: Peer, nodeid: bytes, key: bytes) -> list[list[Any]]:
+    def rpc_around(self, sender: Peer, nodeid: bytes, key: bytes) -> list[tuple[Any, ...]]:
         """Name the contacts nearest on either side of a place, the asking node left out."""
         _check_name(sender, nodeid)
         near = self.around(id_from_bytes(key), NAMED + 1)
@@ -242,10 +249,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
             self._dead_ends.pop(peer, None)
         # a goodbye that comes twice must not bring its sender back
         if not (isinstance(message, Request) and message.method == "leave"):
-            if self.router.refresh(peer):
-                self.neighbourhood.meet(peer)
-            else:
-                self.welcome_if_new(node_of(peer))
+            self._welcome(peer)
         if was_suspect:
             self._on_contacts()
 

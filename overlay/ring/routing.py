@@ -3,6 +3,7 @@
     find_neighbors  the k nearest by XOR, all of them and in order: the library stops at the first k that it meets while
                     walking buckets, and never names the node whose id is asked for
     get_bucket_for  buckets are aligned and their ends belong to them
+    split           a bucket's replacements go with it
     add_contact     ids of 20 bytes only; a bucket splits where this node's own id lies in it; a full one has its oldest
                     contact probed, by a task that somebody keeps
 
@@ -19,7 +20,7 @@ from kademlia.routing import KBucket, RoutingTable
 
 from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS
-from overlay.ring.ids import ID_BYTES, RING_BITS, RING_SIZE, RingId, id_to_bytes
+from overlay.ring.ids import ID_BYTES, RING_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
@@ -33,23 +34,35 @@ REPLACEMENT_FACTOR: Final = 1
 """Replacements remembered beside a full bucket, in buckets: each one proved its address, so few are needed."""
 
 
+class Bucket(KBucket):
+    """The library's bucket in half the room: a dictionary keeps the order in which contacts spoke."""
+
+    def __init__(self, low: int, high: int, ksize: int) -> None:
+        """Take the first and the last id of the block, and how many contacts it holds."""
+        super().__init__(low, high, ksize, REPLACEMENT_FACTOR)
+        self.nodes: dict[bytes, Node] = {}  # type: ignore[assignment] # what the library does with it works on both
+
+    def split(self) -> tuple[KBucket, KBucket]:
+        """Return both halves; replacements find their room in the half where they belong."""
+        low, high = self.range
+        middle = (low + high) // 2
+        halves = Bucket(low, middle, self.ksize), Bucket(middle + 1, high, self.ksize)
+        for node in (*self.nodes.values(), *self.replacement_nodes.values()):
+            halves[node.long_id > middle].add_node(node)
+        return halves
+
+
 class ExactRoutingTable(RoutingTable):
     """Contacts that proved their address, in buckets by distance from this node."""
 
     def __init__(self, node: Node, *, probe: Callable[[Node], None]) -> None:
         """Take this node and what to do with the oldest contact of a full bucket: ask it whether it lives."""
         self._probe = probe
-        self._last_ids: list[int]
-        """Where each bucket ends."""
-        self._ordered: tuple[list[int], list[Node]] | None = None
-        """The ids of all contacts in order, and the contacts in the same order; None after one came or went."""
         super().__init__(None, BUCKET_CONTACTS, node)
 
     def flush(self) -> None:
         """Forget every contact. The range ends at the last id, so that halves are aligned blocks of ids."""
-        self.buckets = [KBucket(0, RING_SIZE - 1, self.ksize, REPLACEMENT_FACTOR)]
-        self._last_ids = [RING_SIZE - 1]
-        self._ordered = None
+        self.buckets = [Bucket(0, RING_SIZE - 1, self.ksize)]
 
     def __iter__(self) -> Iterator[Node]:
         """Go through all contacts, replacements not among them."""
@@ -65,7 +78,19 @@ class ExactRoutingTable(RoutingTable):
 
     def get_bucket_for(self, node: Node) -> int:
         """Return the index of the bucket in whose range the id lies, ends included."""
-        return bisect_left(self._last_ids, node.long_id)
+        return bisect_left(self.buckets, node.long_id, key=_last_id)
+
+    def refresh(self, peer: Peer) -> bool:
+        """Make a contact the youngest of its bucket; False where it is none, or another address than this one's."""
+        place: int = peer.id
+        bucket = self.buckets[bisect_left(self.buckets, place, key=_last_id)]
+        node_id = peer.id.to_bytes(ID_BYTES, "big")
+        known = bucket.nodes.get(node_id)
+        if known is None or known.ip != peer.host or known.port != peer.port:
+            return False
+        del bucket.nodes[node_id]
+        bucket.nodes[node_id] = known
+        return True
 
     def add_contact(self, node: Node) -> None:
         """Take in a contact that proved itself, as the youngest of its bucket; LocalError on any id but 20 bytes.
@@ -76,7 +101,6 @@ class ExactRoutingTable(RoutingTable):
             raise LocalError(f"a ring id has {ID_BYTES} bytes")
         index = self.get_bucket_for(node)
         bucket = self.buckets[index]
-        self._ordered = None
         while not bucket.add_node(node):
             if not bucket.has_in_range(self.node):
                 self._probe(bucket.head())
@@ -86,84 +110,67 @@ class ExactRoutingTable(RoutingTable):
             index = self.get_bucket_for(node)
             bucket = self.buckets[index]
 
-    def refresh(self, peer: Peer) -> bool:
-        """Make a contact the youngest of its bucket; False when it is none, or at another address."""
-        bucket = self.buckets[bisect_left(self._last_ids, peer.id)]
-        ring_id = id_to_bytes(peer.id)
-        known = bucket.nodes.get(ring_id)
-        if known is None or known.ip != peer.host or known.port != peer.port:
-            return False
-        bucket.nodes.move_to_end(ring_id)
-        return True
-
-    def remove_contact(self, node: Node) -> None:
-        """Forget a contact; the latest replacement of its bucket takes its place."""
-        self._ordered = None
-        super().remove_contact(node)
-
-    def split_bucket(self, index: int) -> None:
-        """Halve a bucket; replacements find their room in the half where they belong."""
-        super().split_bucket(index)
-        self._last_ids = [bucket.range[1] for bucket in self.buckets]
-        for half in self.buckets[index : index + 2]:
-            half.max_replacement_nodes = self.ksize * REPLACEMENT_FACTOR
-
     def find_neighbors(self, node: Node, k: int | None = None, exclude: Node | None = None) -> list[Node]:
         """Return the k contacts nearest to the id by XOR, nearest first, one with that very id included.
 
         `exclude` is left out: the node that asks, by id.
         """
-        self.buckets[self.get_bucket_for(node)].touch_last_updated()
-        return self.nearest(
-            RingId(node.long_id), k or MAX_CONTACTS, exclude=None if exclude is None else RingId(exclude.long_id)
-        )
+        return self.nearest(node.long_id, k or MAX_CONTACTS, exclude=None if exclude is None else exclude.long_id)
 
-    def nearest(self, wanted: RingId, count: int, *, exclude: RingId | None = None) -> list[Node]:
-        """Return the `count` contacts nearest to an id, as find_neighbors does; no bucket counts as looked up."""
-        ids, contacts = self._in_order()
-        low, high = _block(ids, wanted, count if exclude is None else count + 1)
-        # whoever is inside an aligned block around the id is nearer to it than whoever is outside
-        nearest = [ring_id ^ wanted for ring_id in ids[low:high]]
-        if exclude is not None and exclude ^ wanted in nearest:
-            nearest.remove(exclude ^ wanted)
-        nearest.sort()
-        at = dict(zip(ids[low:high], contacts[low:high], strict=True))
-        return [at[distance ^ wanted] for distance in nearest[:count]]
+    def nearest(self, wanted: int, count: int, *, exclude: int | None = None) -> list[Node]:
+        """Do the same with plain ids."""
+        own = self.buckets[bisect_left(self.buckets, wanted, key=_last_id)]
+        own.touch_last_updated()
+        found = list(own.nodes.values())
+        # Buckets are aligned blocks, so all ids of one are nearer than all of another: nearest block first, and no
+        # more blocks than are needed.
+        others = [] if len(found) > count else sorted(self.buckets, key=lambda bucket: _distance(bucket, wanted))[1:]
+        for bucket in others:
+            found += bucket.nodes.values()
+            if len(found) > count:
+                break
+        # ids are unique, so no two distances are equal and nodes themselves are never compared
+        found.sort(key=lambda contact: contact.long_id ^ wanted)
+        if exclude is not None:
+            found = [contact for contact in found[: count + 1] if contact.long_id != exclude]
+        return found[:count]
 
-    def around(self, place: RingId, count: int, *, without: Container[int] = ()) -> list[Node]:
+    def around(self, place: int, count: int, *, without: Container[int] = ()) -> list[Node]:
         """Return the `count` last contacts before a place and the `count` first at or after it, some ids left out."""
-        ids, contacts = self._in_order()
-        start = bisect_left(ids, place)
-        found: dict[int, Node] = {}
-        for steps in (range(start, start + len(ids)), range(start - 1, start - 1 - len(ids), -1)):
-            left = count
-            for step in steps:
-                node = contacts[step % len(ids)]
-                if node.long_id not in without:
-                    found[node.long_id] = node
-                    left -= 1
-                    if not left:
-                        break
-        return list(found.values())
+        here, turns = bisect_left(self.buckets, place, key=_last_id), len(self.buckets)
 
-    def _in_order(self) -> tuple[list[int], list[Node]]:
-        if self._ordered is None:
-            contacts = sorted(self, key=lambda contact: contact.long_id)
-            self._ordered = [contact.long_id for contact in contacts], contacts
-        return self._ordered
+        def side(*, after: bool) -> list[Node]:
+            """Go from bucket to bucket in order of id: that of the place is seen from both ends, the far one last."""
+            found: list[Node] = []
+            for step in range(turns + 1):
+                bucket = self.buckets[(here + (step if after else -step)) % turns]
+                found += sorted(
+                    (
+                        one
+                        for one in bucket.nodes.values()
+                        if (0 < step < turns or ((one.long_id >= place) is after) is (step == 0))
+                        and one.long_id not in without
+                    ),
+                    key=_long_id,
+                    reverse=not after,
+                )
+                if len(found) >= count:
+                    break
+            return found[:count]
+
+        return list({one.id: one for one in (*side(after=True), *side(after=False))}.values())
 
 
-def _block(ids: list[int], wanted: int, count: int) -> tuple[int, int]:
-    """Return where the smallest aligned block around an id that has `count` members begins and ends; else all `ids`.
+def _last_id(bucket: KBucket) -> int:
+    last: int = bucket.range[1]
+    return last
 
-    `ids` ascend. Blocks lie inside one another: where one has too few, so have all that are smaller.
-    """
-    low, high = 0, len(ids)
-    for bits in range(RING_BITS - 1, -1, -1):
-        start = wanted >> bits << bits
-        inner_low = bisect_left(ids, start, low, high)
-        inner_high = bisect_left(ids, start + (1 << bits), inner_low, high)
-        if inner_high - inner_low < count:
-            break
-        low, high = inner_low, inner_high
-    return low, high
+
+def _long_id(node: Node) -> int:
+    return node.long_id
+
+
+def _distance(bucket: KBucket, wanted: int) -> int:
+    """Return the least XOR distance from an id to those of a bucket's block."""
+    low, high = bucket.range
+    return (low ^ wanted) & ~(high - low)

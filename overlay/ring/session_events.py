@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from overlay.ring.frames import Address
@@ -21,8 +21,7 @@ class Established:
     """Seconds between our hello and its answer; None where the hello was the peer's or was sent twice [Karn 1987]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(NamedTuple):
     """An authentic payload, never seen before."""
 
     peer: Peer

@@ -149,16 +149,13 @@ class Sessions:
         Up to 8,192 bytes. Behind a HELLO where there is no session yet: Established follows, or Refused or Unreachable.
         LocalError when the address or the payload can never be sent.
         """
-        if expected is None and not is_sendable(address):
-            raise LocalError("not an address to send to")
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise LocalError(f"a payload of {len(payload)} bytes is over {MAX_PAYLOAD_BYTES}")
         self._tick(now)
         link = self._links.find(address, expected)
-        # the address of a link was checked when it was proved
-        if link is None and not is_sendable(address):
-            raise LocalError("not an address to send to")
         if link is None or link.suspect or not link.current.is_usable(now):
+            if not is_sendable(address):
+                raise LocalError("not an address to send to")
             self._greet(address, expected, payload, now)
             return
         self._out.append((link.current.seal(payload), address))
@@ -170,7 +167,7 @@ class Sessions:
         """Take a datagram from the network. Never raises for what is in it."""
         self._tick(now)
         kind = data[0] if data else 0
-        # data counts only from where its session was agreed on, which was checked then
+        # only a hello makes an address known, so what comes in a session comes from one that was looked at
         if kind != DATA and not is_sendable(source):
             self.counters["source address unusable"] += 1
             return
