@@ -32,7 +32,7 @@ class AnswerCache:
     """Encoded answers by peer and message id."""
 
     def __init__(self) -> None:
-        self._peers: OrderedDict[RingId, OrderedDict[bytes, tuple[float, bytes]]] = OrderedDict()
+        self._peers: dict[RingId, OrderedDict[bytes, tuple[float, bytes]]] = {}  # who asked last is last
 
     def __len__(self) -> int:
         return sum(len(answers) for answers in self._peers.values())
@@ -47,16 +47,14 @@ class AnswerCache:
 
     def put(self, peer: RingId, message_id: bytes, answer: bytes, now: float) -> None:
         """Keep an answer for a while."""
-        answers = self._peers.get(peer)
-        if answers is None:
-            answers = self._peers[peer] = OrderedDict()
-        self._peers.move_to_end(peer)
+        answers = self._peers.pop(peer) if peer in self._peers else OrderedDict()
+        self._peers[peer] = answers
         answers.pop(message_id, None)
         answers[message_id] = (now, answer)
         while len(answers) > MAX_PER_PEER:
             answers.popitem(last=False)
         while len(self._peers) > MAX_PEERS:
-            self._peers.popitem(last=False)
+            del self._peers[next(iter(self._peers))]
 
     def sweep(self, now: float) -> None:
         """Forget what is too old to be asked for again."""

@@ -59,7 +59,7 @@ class ChordServer(Server):
         super().__init__(ksize=MAX_CONTACTS, alpha=ALPHA, node_id=id_to_bytes(me))
         # not through the library, which replaces any storage that is empty, and so false, by its own
         self.storage = storage
-        self._options: dict[str, Any] = {
+        self._options: dict[str, Any] | None = {
             "sessions": sessions,
             "clock": clock,
             "random_bytes": random_bytes,
@@ -205,7 +205,10 @@ class ChordServer(Server):
         raise LocalError("the ring's state is not pickled")
 
     def _create_protocol(self) -> HardProtocol:
-        return self.protocol_class(self.node, self.storage, self.ksize, **self._options)
+        options, self._options = self._options, None
+        if options is None:
+            raise LocalError("the ring is open already")
+        return self.protocol_class(self.node, self.storage, self.ksize, **options)
 
 
 async def _finish(task: asyncio.Future[Any]) -> None:

@@ -68,7 +68,7 @@ class HardRpc(RPCProtocol):
         self._answering = Answering(handlers, self.counters)
         self._alarm = Alarm(self._on_alarm)
         self._pump_handle: asyncio.Handle | None = None
-        self._closed = asyncio.Event()
+        self._closed: asyncio.Future[None] | None = None
 
     def request(
         self,
@@ -117,8 +117,10 @@ class HardRpc(RPCProtocol):
         if self._pump_handle is not None:
             self._pump_handle.cancel()
         if self.transport is not None:
-            self.transport.close()
-            await self._closed.wait()
+            if self._closed is None:
+                self._closed = self._loop.create_future()
+                self.transport.close()
+            await asyncio.shield(self._closed)
         for future, _ in list(self._outstanding.values()):
             if not future.done():
                 future.set_result((False, None))
@@ -138,7 +140,10 @@ class HardRpc(RPCProtocol):
         """Take note that the socket is closed."""
         if exc is not None:
             log.error("the ring's socket failed: %s", exc)
-        self._closed.set()
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+        if not self._closed.done():
+            self._closed.set_result(None)
 
     def error_received(self, exc: Exception) -> None:
         """Count what the network said about a datagram of ours: its retransmission finds out more."""

@@ -9,7 +9,6 @@ another hello is worth nothing, and a node key stolen later opens no old datagra
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -93,7 +92,7 @@ class Handshake:
     def __init__(self, identity: RingIdentity, *, random_bytes: Callable[[int], bytes]) -> None:
         self.id = identity.id
         self._random_bytes = random_bytes
-        self._known: OrderedDict[bytes, NodeCredential] = OrderedDict()
+        self._known: dict[bytes, NodeCredential] = {}  # what was used last is last
         self.renew(identity)
 
     def renew(self, identity: RingIdentity) -> None:
@@ -209,7 +208,7 @@ class Handshake:
         if credential.expires_at <= now:
             raise RemoteError("credential expired")
         if encoded in self._known:
-            self._known.move_to_end(encoded)
+            self._known[encoded] = self._known.pop(encoded)
             return credential
         try:
             credential.verify(self.identity.overlay_public, overlay=self.identity.overlay, now=now)
@@ -219,7 +218,7 @@ class Handshake:
             raise RemoteError("own frame")
         self._known[encoded] = credential
         if len(self._known) > MAX_KNOWN_CREDENTIALS:
-            self._known.popitem(last=False)
+            del self._known[next(iter(self._known))]
         return credential
 
 

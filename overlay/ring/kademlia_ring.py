@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_DICE: Final = random.SystemRandom()
+"""For jitter; the same for every node of a process, since each takes 2.5 KiB."""
 MAX_LINE_BYTES: Final = 1200
 """Longest SECP2PSIP line that travels in a ring datagram."""
 
@@ -85,7 +87,7 @@ class KademliaRing:
         )
         self._stabilisation = Stabilisation(
             self._server,
-            rng=rng or random.Random(),  # noqa: S311 - for jitter
+            rng=rng or _DICE,
             after_round=self._after_round,
         )
         self._is_announcing = False

@@ -21,7 +21,6 @@ SUSPECT_S: Final = 60.0
 MISSES_TO_DROP: Final = 3
 MAX_KNOWN: Final = 2048
 """Peers of which something is remembered; who was met longest ago is forgotten first."""
-_NOBODY: Final[frozenset[RingId]] = frozenset()
 
 
 _NOBODY: Final[frozenset[RingId]] = frozenset()

@@ -7,7 +7,6 @@ once, stores whatever it is told to, and goes through its whole storage for each
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from kademlia.protocol import KademliaProtocol
@@ -72,11 +71,11 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self.router: ExactRoutingTable = ExactRoutingTable(source_node, probe=self._probe)
         self.neighbourhood = Neighbourhood(_ring_id(source_node))
         self.tasks = Tasks()
-        self.lost: deque[Peer] = deque(maxlen=MAX_LOST)
+        self.lost: list[Peer] = []
         """Contacts that fell silent, the latest last: whom to try when nobody is left, or when the network was cut."""
         self._me: Peer | None = None
         self._on_contacts = on_contacts
-        self._dead_ends: OrderedDict[Peer, float] = OrderedDict()
+        self._dead_ends: dict[Peer, float] = {}
 
     @property
     def me(self) -> Peer:
@@ -102,7 +101,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         known = self.router.get(node)
         self.router.add_contact(node)
         if known is None or not known.same_home_as(node):
-            self.lost = deque((peer for peer in self.lost if peer.id != node.long_id), maxlen=MAX_LOST)
+            self.lost = [peer for peer in self.lost if peer.id != node.long_id]
             self._on_contacts()
 
     def handle_call_response(self, result: Outcome, node: Node) -> Outcome:  # noqa: ARG002 - the library's signature
@@ -261,11 +260,11 @@ class HardProtocol(HardRpc, KademliaProtocol):
             # somebody named this address: its silence says nothing of the node whose id it was named for
             self._dead_ends[peer] = self._loop.time()
             if len(self._dead_ends) > MAX_DEAD_ENDS:
-                self._dead_ends.popitem(last=False)
+                del self._dead_ends[next(iter(self._dead_ends))]
             return
         if self.liveness.missed(peer.id, begun_at=call.begun_at, now=self._loop.time()):
             self.counters["died"] += 1
-            self.lost.append(peer)
+            self.lost = [*self.lost[1 - MAX_LOST :], peer]
             self.drop(peer)
         else:
             self._on_contacts()

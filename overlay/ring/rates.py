@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ class RateTable:
     Whoever has not been heard of for the longest is forgotten first; the common bucket bounds what forged sources do.
     """
 
+    __slots__ = ("_buckets", "_burst", "_max_sources", "_per_second", "_total")
+
     def __init__(
         self, *, burst: float, per_second: float, total_burst: float, total_per_second: float, max_sources: int
     ) -> None:
@@ -45,7 +46,7 @@ class RateTable:
         self._per_second = per_second
         self._total = TokenBucket(burst=total_burst, per_second=total_per_second, now=0.0)
         self._max_sources = max_sources
-        self._buckets: OrderedDict[Hashable, TokenBucket] = OrderedDict()
+        self._buckets: dict[Hashable, TokenBucket] = {}  # who was heard of last is last
 
     def take(self, source: Hashable, now: float) -> bool:
         """Take one token of this source and one of the common bucket; False when either is empty."""
@@ -53,7 +54,7 @@ class RateTable:
         if bucket is None:
             bucket = self._buckets[source] = TokenBucket(burst=self._burst, per_second=self._per_second, now=now)
             if len(self._buckets) > self._max_sources:
-                self._buckets.popitem(last=False)
+                del self._buckets[next(iter(self._buckets))]
         else:
-            self._buckets.move_to_end(source)
+            self._buckets[source] = self._buckets.pop(source)
         return bucket.take(now) and self._total.take(now)

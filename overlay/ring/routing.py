@@ -41,6 +41,19 @@ class Bucket(KBucket):
         """Take the first and the last id of the block, and how many contacts it holds."""
         super().__init__(low, high, ksize, REPLACEMENT_FACTOR)
         self.nodes: dict[bytes, Node] = {}  # type: ignore[assignment] # what the library does with it works on both
+        self.replacement_nodes: dict[bytes, Node] = {}  # type: ignore[assignment] # but for add_node
+
+    def add_node(self, node: Node) -> bool:
+        """Make a contact the youngest; False where the bucket is full, which remembers it as a replacement."""
+        known = self.nodes.pop(node.id, None)
+        if known is not None or len(self.nodes) < self.ksize:
+            self.nodes[node.id] = node
+            return True
+        self.replacement_nodes.pop(node.id, None)
+        self.replacement_nodes[node.id] = node
+        if len(self.replacement_nodes) > self.max_replacement_nodes:
+            del self.replacement_nodes[next(iter(self.replacement_nodes))]
+        return False
 
     def split(self) -> tuple[KBucket, KBucket]:
         """Return both halves; replacements find their room in the half where they belong."""
@@ -115,12 +128,12 @@ class ExactRoutingTable(RoutingTable):
 
         `exclude` is left out: the node that asks, by id.
         """
+        self.buckets[self.get_bucket_for(node)].touch_last_updated()
         return self.nearest(node.long_id, k or MAX_CONTACTS, exclude=None if exclude is None else exclude.long_id)
 
     def nearest(self, wanted: int, count: int, *, exclude: int | None = None) -> list[Node]:
-        """Do the same with plain ids."""
+        """Return the `count` contacts nearest to an id, as find_neighbors does; no bucket counts as looked up."""
         own = self.buckets[bisect_left(self.buckets, wanted, key=_last_id)]
-        own.touch_last_updated()
         found = list(own.nodes.values())
         # Buckets are aligned blocks, so all ids of one are nearer than all of another: nearest block first, and no
         # more blocks than are needed.

@@ -20,7 +20,7 @@ The rules:
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from overlay.errors import LocalError, RemoteError
@@ -122,7 +122,7 @@ class Sessions:
             total_per_second=TOTAL_STRANGERS_PER_SECOND,
             max_sources=MAX_SOURCES,
         )
-        self._events: deque[Event] = deque()
+        self._events: list[Event] = []
         self._out: list[tuple[bytes, Address]] = []
         self._now = 0.0
         self._swept_at = 0.0
@@ -187,7 +187,7 @@ class Sessions:
 
     def next_event(self) -> Event | None:
         """Return what happened next, or None."""
-        return self._events.popleft() if self._events else None
+        return self._events.pop(0) if self._events else None
 
     def datagrams_to_send(self) -> list[tuple[bytes, Address]]:
         """Return what is to leave, in order; the caller sends it."""

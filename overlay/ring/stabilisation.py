@@ -41,7 +41,7 @@ class Stabilisation:
         self._server = server
         self._rng = rng
         self._after_round = after_round
-        self._wake = asyncio.Event()
+        self._sleep: asyncio.Future[None] | None = None
         self._has_changed = False
         self._toured_at = asyncio.get_running_loop().time()
         self.rounds = 0
@@ -49,7 +49,7 @@ class Stabilisation:
     def notice(self) -> None:
         """Take note that a contact came, moved, fell silent or went: the next round comes sooner."""
         self._has_changed = True
-        self._wake.set()
+        self._wake()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -93,13 +93,18 @@ class Stabilisation:
         loop = asyncio.get_running_loop()
         due = loop.time() + self._pause_s()
         while (rest := due - loop.time()) > 0:
-            self._wake.clear()
-            timer = loop.call_later(rest, self._wake.set)
+            self._sleep = loop.create_future()
+            timer = loop.call_later(rest, self._wake)
             try:
-                await self._wake.wait()
+                await self._sleep
             finally:
                 timer.cancel()
+                self._sleep = None
             due = min(due, loop.time() + self._pause_s())
+
+    def _wake(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     def _pause_s(self) -> float:
         rpc = self._server.rpc

@@ -15,6 +15,12 @@ SCHEMA_VERSION: Final = 2
 """A file of version 1 holds pieces that no share list stands for; it is set aside."""
 MEMORY: Final = ":memory:"
 
+_SETTINGS: Final = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA trusted_schema = OFF;
+"""
+"""A power cut may lose the last seconds, which the owners store again, and never the file."""
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS pieces (
     aor TEXT NOT NULL, piece INTEGER NOT NULL, sender BLOB NOT NULL, expires_at INTEGER NOT NULL, body BLOB NOT NULL,
@@ -78,15 +84,11 @@ def _make_private(path: Path) -> None:
 def _connect(path: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, cached_statements=64)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # a power cut may lose the last seconds, which the owners store again, and never the file
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.executescript(_SETTINGS)  # which keeps no statement, as execute() would
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA_VERSION):
             raise sqlite3.DatabaseError(f"schema version {version}")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.executescript(f"{_SCHEMA}; PRAGMA user_version = {SCHEMA_VERSION}")
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("file damaged")
     except sqlite3.Error:

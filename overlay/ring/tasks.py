@@ -18,7 +18,7 @@ class Tasks:
     """The running tasks of one owner; close() ends them all."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: dict[asyncio.Task[Any], None] = {}
         self._closed = False
         self.failed = 0
         """How many ended with an exception that nobody expected; each was logged."""
@@ -32,7 +32,7 @@ class Tasks:
             work.close()
             return None
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._running.add(task)
+        self._running[task] = None
         task.add_done_callback(self._done)
         return task
 
@@ -45,7 +45,7 @@ class Tasks:
         await asyncio.gather(*ending, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         # asking for the exception is what keeps asyncio from complaining that nobody did
         error = None if task.cancelled() else task.exception()
         if error is not None:

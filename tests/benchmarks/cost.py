@@ -14,7 +14,7 @@ from kademlia.network import Server
 from kademlia.node import Node
 
 from overlay.ring.contacts import node_of
-from overlay.ring.ids import Peer, RingId, id_to_bytes
+from overlay.ring.ids import Peer, RingId, id_from_bytes, id_to_bytes
 from overlay.ring.rpc import Request, encode_request
 from tests.support.members import TestOverlay
 
@@ -133,13 +133,16 @@ def memory_kib() -> dict[str, float]:
         overlay, rng = TestOverlay(), random.Random(1)
         identities = [overlay.identity() for _ in range(MEMORY_NODES)]
         contacts = _contacts(rng, MEMORY_CONTACTS)
+        dice = random.SystemRandom()
         before, rings = _used(), []
         for identity in identities:
-            ring = overlay.ring(identity)
+            ring = overlay.ring(identity, rng=dice)  # without a seed all nodes of a process have the same
             await ring.open(HOST)
             ring._server.rpc.router._probe = lambda node: None
             for contact in contacts:
-                ring._server.rpc.router.add_contact(Node(id_to_bytes(contact.id), contact.host, contact.port))
+                # from a peer of its own, as each node reads it from its own datagrams
+                peer = Peer(id=id_from_bytes(id_to_bytes(contact.id)), host=contact.host, port=contact.port)
+                ring._server.rpc.router.add_contact(node_of(peer))
             rings.append(ring)
         used = (_used() - before) / MEMORY_NODES
         for ring in rings:
