@@ -55,6 +55,9 @@ class Watched:
         self.found.append(found)
         return found
 
+    def forget(self, _aor: str) -> None:
+        """Nothing is kept."""
+
 
 class Side:
     """One user's adapter, without SIP and without upkeep."""
@@ -73,8 +76,10 @@ class Side:
     ) -> None:
         self.ring, self.aor, self.keys, self.phone = ring, aor, keys, Phone(port=port)
         self.directory = Watched(directory)
+        # each call looks up for itself: what a proof that is shared for seconds covers up is not to be covered up here
+        self.proofs = self.directory
         self.exchange = Exchange(
-            self,  # it wants a ring, a directory and an enrolment: the three members of this class
+            self,  # it wants a ring, a directory, proofs and an enrolment: the members of this class
             {aor: keys},
             contacts=lambda _aor: [self.phone],
             sip_address=lambda: (ring.me.host, 5070),

@@ -52,6 +52,21 @@ def test_an_outsider_overwrites_nothing_here_and_everything_in_a_stock_dht():
     assert stock["forged"] > 0
 
 
+@pytest.mark.parametrize("attack", ring_level.ATTACKS)
+def test_evil_nodes_of_a_ring_forge_nothing_and_stop_few_calls(attack):
+    one = Cell(variant="secp2psip", attack=attack, level="ring", liars=18, of=60, k=3, n=7, calls=5, seed=1)
+    played = plan.play(one)
+    assert played["forged"] == 0
+    assert played["ok"] >= 4, played
+
+
+def test_a_fifth_of_the_ring_dead_costs_less_than_half_a_second():
+    one = Cell(variant="secp2psip", attack=ring_level.DEAD, level="ring", liars=12, of=60, k=3, n=7, calls=20, seed=1)
+    played = plan.play(one)
+    assert played["ok"] == 20
+    assert played["p95_ms"] < 500
+
+
 def test_n_minus_k_droppers_stop_no_call():
     assert plan.play(cell("secp2psip", "drop", 4))["ok"] == FEW
 
