@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from adapter.exchange import Exchange
+from adapter.pins import Pins
 from adapter.sip.limits import DEFAULT_LIMITS
 from adapter.steps import Steps
 from tests.attack.rows import Verdict
@@ -78,8 +79,10 @@ class Side:
         self.directory = Watched(directory)
         # each call looks up for itself: what a proof that is shared for seconds covers up is not to be covered up here
         self.proofs = self.directory
+        # nor does the directory ask them: every call is as between strangers
+        self.pins = Pins()
         self.exchange = Exchange(
-            self,  # it wants a ring, a directory, proofs and an enrolment: the members of this class
+            self,  # it wants a ring, a directory, proofs, pins and an enrolment: the members of this class
             {aor: keys},
             contacts=lambda _aor: [self.phone],
             sip_address=lambda: (ring.me.host, 5070),
