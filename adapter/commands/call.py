@@ -14,6 +14,7 @@ from adapter.link import Link, choose_user, open_link
 from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
 from adapter.screen import Screen
 from adapter.softphone import events
+from adapter.softphone.commands import CODECS
 from adapter.softphone.phone import PhoneError, Softphone
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class _Calling:
         self._sound = sound
         self._talk: Talk | None = None
         self._plain: bool = args.plain
+        self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
         self._require_encryption: bool = args.require_encryption
         self._established = self._interrupted = self._timed_out = self._ending = False
         self._deadline: float | None = None
@@ -133,6 +135,7 @@ class _Calling:
             microphone=self._sound.microphone,
             speaker=self._sound.speaker,
             levels=self._screen.is_live,
+            codecs=self._codecs,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
         )

@@ -14,6 +14,7 @@ from adapter.keyboard import Keyboard
 from adapter.link import Link, RunningAdapter, choose_user, open_link
 from adapter.problems import ExitCode, Problem
 from adapter.screen import Screen
+from adapter.softphone.commands import CODECS
 from adapter.softphone.phone import PhoneError, Softphone
 from adapter.state import StateDir
 
@@ -75,6 +76,7 @@ class _Listening:
         self._auto_answer: bool = args.auto_answer
         self._is_strict: bool = not args.allow_unannounced
         self._plain: bool = args.plain
+        self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
         self._require_encryption: bool = args.require_encryption
         self._calls: int | None = args.calls
         self._duration_s: float | None = args.duration
@@ -123,6 +125,7 @@ class _Listening:
             microphone=self._sound.microphone,
             speaker=self._sound.speaker,
             levels=self._screen.is_live,
+            codecs=self._codecs,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
         )

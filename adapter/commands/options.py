@@ -6,6 +6,7 @@ from typing import Final
 
 from adapter.config import DEFAULT_SIP_PORT
 from adapter.pins import ACCEPT
+from adapter.softphone.commands import CODECS
 
 MAX_SECONDS: Final = 86_400.0
 MAX_CALLS: Final = 1_000_000
@@ -110,5 +111,12 @@ def add_sound(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.wav",
         help="write what the other side says, in place of a speaker; an older file goes",
+    )
+    parser.add_argument(
+        "--codec",
+        dest="codecs",
+        action="append",
+        choices=CODECS,
+        help="how sound travels, the best first if several (default: G722, then PCMU and PCMA, which is G.711)",
     )
     parser.add_argument("--duration", type=seconds, metavar="S", help="hang up S seconds after the call is answered")

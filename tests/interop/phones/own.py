@@ -27,6 +27,7 @@ class Own(Phone):
         argv = (
             *(command("secp2psip"), *words, "--user", seat.user, "--state", str(seat.state), "--json"),
             *(["--plain"] if seat.plain else []),
+            *("--codec", "PCMU", "--codec", "PCMA"),  # what a capture can be heard in
             *("--play", str(seat.voice.pattern), "--record", str(self.recording)),
         )
         if not seat.answers:  # it takes and declines calls by keys on a terminal
