@@ -78,13 +78,14 @@ class Cast:
         ready = await self.bootstrap.expect(is_event("ready"), within_s=START_S, what="ready")
         self.bootstrap_address = f"{ready['host']}:{ready['port']}"
 
-    async def start_adapter(self, user: str) -> None:
-        """Start one user's adapter and wait until its SIP port is open."""
+    async def start_adapter(self, user: str, *options: str) -> None:
+        """Start one user's adapter with further options and wait until its SIP port is open."""
         program = await Program.start(
             f"adapter {user}",
             [
                 *(command("secp2psip"), "adapter", "--user", user, "--bootstrap", self.bootstrap_address),
                 *("--sip", f"{HOST}:0", "--ring", f"{HOST}:0", "--state", self.state(user), "--json", "--trace"),
+                *options,
             ],
             folder=self.folder,
         )
