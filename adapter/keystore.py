@@ -61,6 +61,16 @@ def load_private(path: Path, *, generate: Callable[[], PrivateBundle] | None = N
     return _key_at(path, PrivateBundle.from_bytes, generate or PrivateBundle.generate)
 
 
+def load_own(state_dir: Path, user: str) -> PrivateBundle:
+    """Return the keys of `user`, a name in any spelling. Raises Problem for none, and as `load_or_create`."""
+    name = parse_aor(user)
+    path = state_dir / USERS_DIR / f"{name}{KEY_SUFFIX}"
+    if not path.exists():
+        hint = "the first call makes one; --state DIR names another state directory"
+        raise Problem(f"{name} has no key in {state_dir}", hint=hint, code="no_key")
+    return load_private(path)
+
+
 def replace_private(path: Path, keys: PrivateBundle) -> None:
     """Write a user's keys to `path`, whole or not at all, over whatever is there."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")

@@ -139,6 +139,10 @@ class Membership:
         dealing = next(iter(self._enrolments.values())).dealing
         return dealing.k, dealing.n
 
+    def thumbprint(self, user: str) -> bytes:
+        """Return the 16-byte thumbprint of the user's own key, registered or not."""
+        return self._keys[user].user.public.thumbprint()
+
     def settled(self, user: str) -> bool:
         """Whether `register` has nothing to do for the user."""
         return self.enrolment(user) is not None and user in self._upkeeps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from adapter.config import format_address
+from adapter.pins import digits
 from overlay.ring.ids import id_to_bytes
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def user_report(user: str, membership: Membership, phones: Sequence[Binding]) ->
     placed = {} if upkeep is None else upkeep.placed()
     return {
         "user": user,
+        "fingerprint": digits(membership.thumbprint(user)),
+        "thumbprint": membership.thumbprint(user).hex(),
         "registered": enrolment is not None,
         "phones": [_address(binding) for binding in phones],
         "placed": "" if enrolment is None else f"{len(placed)} of {enrolment.dealing.n}",

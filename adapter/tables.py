@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adapter.qr import qr_lines
 from adapter.words import attack, plural
 
 Event = Mapping[str, Any]
@@ -102,7 +103,12 @@ def status_table(event: Event) -> list[RenderableType]:
             str(user.get("placed", "")),
             _date(user.get("expires_at")),
         )
-    return [*parts, table, *(Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ())]
+    own = [
+        Text(f"fingerprint of {user['user']}: {user['fingerprint']}")
+        for user in _rows(event, "users")
+        if user.get("fingerprint") and user.get("user")
+    ]
+    return [*parts, table, *own, *(Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ())]
 
 
 def _basis(event: Event) -> Text:
@@ -161,6 +167,16 @@ def contacts_table(event: Event) -> list[RenderableType]:
     return [table]
 
 
+def own_key_table(event: Event) -> list[RenderableType]:
+    """Show one's own digits, and the code of them, for others to compare."""
+    user, fingerprint = str(event.get("user", "")), str(event.get("fingerprint", ""))
+    return [
+        Text.assemble(f"fingerprint of {user}: ", (fingerprint, "bold")),
+        *(Text(line, style="black on white") for line in qr_lines(f"{user} {fingerprint}")),
+        Text(f"others compare it with what they see: secp2psip contacts show {user}", style=_QUIET),
+    ]
+
+
 def calls_table(event: Event) -> list[RenderableType]:
     """Show the last calls, the newest at the end."""
     rows = _rows(event, "calls")
@@ -183,6 +199,7 @@ TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
     "contacts": contacts_table,
     "devices": devices_table,
     "lookup": lookup_table,
+    "own-key": own_key_table,
     "ring": ring_table,
     "status": status_table,
 }

@@ -15,7 +15,7 @@ from adapter.state import StateDir
 
 EXAMPLES: Final = """\
   secp2psip contacts
-  secp2psip contacts show bob        the fingerprint, to compare with what bob's own device shows
+  secp2psip contacts show bob        the fingerprint, to compare with what bob reads out: secp2psip keys show
   secp2psip contacts verify bob      you compared it with bob himself: mark it so
   secp2psip contacts forget bob      bob has lost his keys: the next call meets him anew"""
 

@@ -83,6 +83,9 @@ async def test_who_was_called_is_a_contact_and_may_call_back(ring: Cast):
     assert [kept["side"] for kept in sides] == ["caller", "callee"]
     assert {(kept["caller"], kept["callee"], kept["status"]) for kept in sides} == {("alice", "bob", 302)}
     assert sides[1]["thumbprint"] == contact["thumbprint"]  # each side proved the other's key
+    own = (await ring.ask("alice", "keys", "show", "--user", "alice"))["fingerprint"]
+    (told,) = (await ring.ask("alice", "status"))["users"]
+    assert own == told["fingerprint"] == contact["fingerprint"]  # what two people read to each other
     assert all(kept["pieces"] and kept["liars"] == [] for kept in sides)
 
 

@@ -243,6 +243,7 @@ def test_a_status_shows_users_and_phones(told):
     users = [
         {
             "user": "alice",
+            "fingerprint": "51107 33619 59331 19560 67754 15909",
             "registered": True,
             "phones": ["10.0.0.2:5060"],
             "placed": "7 of 7",
@@ -256,6 +257,7 @@ def test_a_status_shows_users_and_phones(told):
     assert "8 nodes known on the ring home" in text
     assert "alice  yes         10.0.0.2:5060  7 of 7         2027-01-15" in text
     assert "carol  no          none" in text
+    assert "fingerprint of alice: 51107 33619 59331 19560 67754 15909" in text
 
 
 @pytest.mark.parametrize("name", ["lookup", "ring", "status"])
