@@ -89,6 +89,7 @@ class Membership:
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
         self._has_joined = False
+        self._credential_until = 0
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -319,7 +320,11 @@ class Membership:
         return next((enrolment.overlay_bundle.thumbprint() for enrolment in self._enrolments.values()), None)
 
     async def _open(self, enrolment: Enrolment, address: tuple[str, int]) -> None:
-        """Open the ring node, or let the one that runs go on with this newer credential."""
+        """Open the ring node, or let the one that runs go on with this credential where it lasts longer than its own.
+
+        Each user of the device has a credential for the one node key: the node shows the one that expires last.
+        """
+        until = enrolment.credential.expires_at
         identity = RingIdentity(
             node_key=next(iter(self._keys.values())).node,
             credential=enrolment.credential,
@@ -327,7 +332,9 @@ class Membership:
             overlay_public=enrolment.overlay_bundle.ed25519,
         )
         if self._ring is not None:
-            self._ring.renew(identity)
+            if until > self._credential_until:
+                self._ring.renew(identity)
+                self._credential_until = until
             return
         self._store = RecordStore(self._state.path / STORE_FILE)
         ring = KademliaRing(identity, self._store, dealing_public=enrolment.dealing.dealing_public)
@@ -339,7 +346,7 @@ class Membership:
             if self._config.ring[1] or not address[1]:
                 raise
             await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
-        self._ring = ring
+        self._ring, self._credential_until = ring, until
         directory = Directory(
             ring,
             dealing_public=enrolment.dealing.dealing_public,

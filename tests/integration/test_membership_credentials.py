@@ -1,0 +1,63 @@
+"""Several users of one device, one ring node: the node goes on with the credential that expires last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapter.keystore import load_or_create
+from adapter.membership import Membership
+from adapter.service_config import ServiceConfig
+from adapter.state import StateDir
+from overlay.ring.kademlia_ring import KademliaRing
+from tests.integration.bootstrap_support import HOST, Registrant, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USERS = ("alice", "bob")
+
+
+async def enrolled(folder: Path, address: tuple[str, int]) -> StateDir:
+    """Register both users of one device and write down what they got."""
+    state = StateDir(folder)
+    for user in USERS:
+        keys = load_or_create(folder, user)
+        one = await Registrant(aor=user, user=keys.user, node_key=keys.node).enrol(address)
+        state.save_enrolment(user, one)
+    return state
+
+
+@pytest.mark.parametrize("longest", USERS)
+async def test_the_node_shows_the_credential_that_expires_last(tmp_path, monkeypatch, longest):
+    shown: list[int] = []
+    opened, renewed = KademliaRing.__init__, KademliaRing.renew
+
+    def opening(self, identity, *args, **options):
+        shown.append(identity.credential.expires_at)
+        opened(self, identity, *args, **options)
+
+    def renewing(self, identity):
+        renewed(self, identity)
+        shown.append(identity.credential.expires_at)
+
+    async with serving(tmp_path / "bootstrap") as watched:
+        state = await enrolled(tmp_path / "device", watched.server.address)
+        keys = {user: load_or_create(state.path, user) for user in USERS}
+        last = state.load_enrolment(longest)
+        for user in set(USERS) - {longest}:
+            # the same enrolment with less to live: what a device has whose second user came a week later
+            one = state.load_enrolment(user)
+            sooner = replace(one.credential, expires_at=last.credential.expires_at - 86_400)
+            state.save_enrolment(user, replace(one, credential=sooner))
+        monkeypatch.setattr(KademliaRing, "__init__", opening)
+        monkeypatch.setattr(KademliaRing, "renew", renewing)
+        config = ServiceConfig(users=USERS, state_dir=state.path, bootstrap=None, sip=(HOST, 0), ring=(HOST, 0))
+        membership = Membership(config, state, keys, on_line=lambda *_: None, warn=lambda *_: None)
+        await membership.start()
+        try:
+            assert shown[-1] == last.credential.expires_at
+        finally:
+            await membership.stop()
