@@ -93,7 +93,8 @@ def _run(name: str, words: Sequence[str]) -> ExitCode:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
-    args = parser.parse_args(words)
+    # intermixed: "keys export --user alice FILE" has an option between two positional words
+    args = parser.parse_intermixed_args(words)
     flags = vars(args)
     if isinstance(flags.get("users"), str):
         flags["users"] = [flags["users"]]

@@ -71,6 +71,21 @@ def load_own(state_dir: Path, user: str) -> PrivateBundle:
     return load_private(path)
 
 
+def add_own(state_dir: Path, user: str, keys: PrivateBundle) -> bool:
+    """Put a user's keys in place; return False where these very keys lie there. Raises Problem for any others."""
+    name = parse_aor(user)
+    make_private_dir(state_dir)
+    make_private_dir(state_dir / USERS_DIR)
+    path = state_dir / USERS_DIR / f"{name}{KEY_SUFFIX}"
+    is_new = not path.exists()
+    if is_new:
+        _write_once(path, _encode(keys.to_bytes()))
+    if load_private(path).to_bytes() != keys.to_bytes():
+        hint = f"it is not overwritten; choose another state directory with --state DIR, or move it away ({path})"
+        raise Problem(f"{name} has another key in {state_dir}", hint=hint, code="other_key")
+    return is_new
+
+
 def replace_private(path: Path, keys: PrivateBundle) -> None:
     """Write a user's keys to `path`, whole or not at all, over whatever is there."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapter.directory import Directory
 from adapter.enrolment import EnrolmentRefused
 from adapter.key_change import is_pending, next_key, promote, retire
+from adapter.key_moving import load_place
 from adapter.pins import Pins
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
@@ -302,7 +303,7 @@ class Membership:
         """Return where the user's key stands, as far as known here."""
         before = self._enrolments.get(user)
         if before is None:
-            return Place()
+            return load_place(self._state.path, user)
         return Place(generation=before.generation, succession=before.succession)
 
     async def _settle(self, user: str, enrolment: Enrolment, address: tuple[str, int], step: Step) -> None:

@@ -257,6 +257,17 @@ def _key_changed(event: Event) -> Text:
     )
 
 
+def _key_exported(event: Event) -> Text:
+    text = Text.assemble(("key written", _GOOD), f": {event['user']}, {event['fingerprint']}, to {event['file']}. ")
+    return text.append("Who has the file and the passphrase is this user: keep them apart")
+
+
+def _key_imported(event: Event) -> Text:
+    head = "key taken" if event["new"] else "this key was here already"
+    text = Text.assemble((head, _GOOD), f": {event['user']}, {event['fingerprint']}. ")
+    return text.append("Let it be used on one device at a time: of two, only the last heard of is called")
+
+
 def _key_revoked(event: Event) -> Text:
     known = f"{plural(event['holders'], 'node')} of the ring know that the key of {event['user']} is revoked"
     if event["server"]:
@@ -296,6 +307,8 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "adapter-gone": _adapter_gone,
     "adapter-back": lambda _: Text.assemble(("the adapter is back", _GOOD), "; registered again"),
     "key-changed": _key_changed,
+    "key-exported": _key_exported,
+    "key-imported": _key_imported,
     "key-revoked": _key_revoked,
     "interrupted": lambda event: Text(str(event.get("text", "ended by Ctrl-C")), style=_DOUBT),
     "stopped": lambda _: Text("left the ring"),
