@@ -5,9 +5,11 @@ I/O: dht, through the Chord interface alone.  [paper §II.C]
 1. The owners of 2k-1 *randomly drawn* pieces are asked at once: k of them rebuild the key, k-1 bear witness.
 2. As soon as one of them is late, silent, without its piece or off the polynomial, everyone else who matters is asked
    too: every node of a ring of at most 2n nodes; in a larger one the owners of the other pieces, and the nodes right
-   behind the places that gave none.
-3. In a larger ring, where a piece is still missing, its position is walked clockwise: a placement made a moment ago, by
-   somebody who knew one node more or fewer, lies there.
+   behind the places that gave none, where the second copies lie. Whom these are is asked of those on either side, and
+   each of them that answers is heard: one liar who answers first hides no copy.
+3. In a larger ring, a position whose owner and followers have all failed to give the piece is walked clockwise, without
+   waiting for the other positions: a placement made a moment ago, by somebody who knew one node more or fewer, lies
+   there, and so does what liars near the place deny.
 
 What the answers are worth is decided in `adapter.evidence`.  A node may be asked once per lookup, whatever it owns, and
 this adapter's own node is a node like the others.
@@ -23,7 +25,7 @@ from adapter.evidence import Evidence
 from adapter.findings import Found, Key, KeyChanged, KeyUnverifiable, NameAway, NameRevoked, NameUnknown
 from adapter.pins import Pin
 from overlay.ring.chord import Chord, RingUnreachable
-from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, piece_position
+from overlay.ring.ids import Peer, clockwise, clockwise_from, id_from_bytes, piece_position
 from overlay.ring.placement import place
 from overlay.trust.pieces import draw_indices
 from overlay.trust.records import LookupRecord
@@ -129,7 +131,9 @@ class _Search:
         self._pin = pin
         self._ring, self._evidence, self._aor, self._n = ring, evidence, aor, n
         self._drawn, self._wanted, self._clock, self._trace = drawn, wanted, clock, trace
-        self._asks: dict[RingId, asyncio.Task[None]] = {}
+        # by address too: whoever names a true id at a false address must not keep the true one from being asked
+        self._asks: dict[Peer, asyncio.Task[None]] = {}
+        self._askings: dict[int, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(MAX_PARALLEL)
         self._news = asyncio.Event()
@@ -159,28 +163,26 @@ class _Search:
     async def _ask_in_waves(self, *, full: bool) -> bool:
         """Ask until it is enough; return whether nobody is left to ask."""
         self._trace("pieces", {"drawn": list(self._drawn)})
-        self._start(self._ask_owner(index) for index in self._drawn)
+        self._ask_owners(self._drawn)
         if await self._listen(limit_s=HEDGE_S, first=True) and not full:
             return False
         self._waves = 2
         others = set(range(1, self._n + 1)).difference(self._drawn)
-        self._start(self._ask_owner(index) for index in sorted(others))
+        self._ask_owners(sorted(others))
         if full or self._knows_all:
             self._start(self._ask(peer) for peer in self._known.values())
         if not self._knows_all:
             # a copy lies right behind an owner that is gone, and a look-up past the dead takes long
             without = [index for index in self._positions if not self._evidence.has(index)]
-            self._start([self._ask_near(index) for index in without])
+            self._start([self._pursue(index) for index in without])
         self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
-        if await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full):
-            return full
-        if not self._knows_all:
-            self._waves = 3
-            missing = [index for index in range(1, self._n + 1) if not self._evidence.has(index)]
-            self._trace("walk", {"missing": missing, "took_ms": self._took_ms()})
-            self._start(self._walk(index) for index in missing)
-            await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full)
-        return True
+        enough = await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full)
+        return full or not enough
+
+    def _ask_owners(self, indices: Iterable[int]) -> None:
+        for index in indices:
+            self._askings[index] = asyncio.ensure_future(self._ask_owner(index))
+            self._tasks.add(self._askings[index])
 
     def _start(self, questions: Iterable[Any]) -> None:
         self._tasks.update(asyncio.ensure_future(question) for question in questions)
@@ -257,15 +259,27 @@ class _Search:
             await self._ask(owner)
         self._lacking = self._lacking or not self._evidence.has(index)
 
+    async def _pursue(self, index: int) -> None:
+        """Ask for the copy of a piece beside its owner; where neither gives it, ask whom a whole look-up finds."""
+        await asyncio.gather(self._ask_near(index), asyncio.shield(self._askings[index]))
+        if not self._evidence.has(index):
+            await self._walk(index)
+
     async def _ask_near(self, index: int) -> None:
-        """Ask those who follow a position as far as this node knows, and as far as somebody near there says."""
+        """Ask those who follow a position as far as this node knows, and as far as each one near there says."""
         at = self._positions[index]
-        asked = [self._begin(peer) for peer in clockwise_from(at, self._known.values())[:NEAR_NODES]]
-        named = await self._ring.hearsay(at, NEAR_NODES)
-        await asyncio.gather(*(self._ask(peer) for peer in named), *map(asyncio.shield, asked))
+        asked = {self._begin(peer) for peer in clockwise_from(at, self._known.values())[:NEAR_NODES]}
+        async for named in self._ring.hearsay(at, NEAR_NODES):
+            asked.update(self._begin(peer) for peer in named)
+        await asyncio.gather(*map(asyncio.shield, asked))
 
     async def _walk(self, index: int) -> None:
-        peers = await self._ring.successor_list(self._positions[index], WALK_NODES)
+        self._waves = 3
+        self._trace("walk", {"missing": [index], "took_ms": self._took_ms()})
+        evidence = self._evidence
+        # where all answered and nobody lied, one path is as good as three
+        apart = evidence.is_contradictory or not all(evidence.answered.values())
+        peers = await self._ring.successor_list(self._positions[index], WALK_NODES, apart=apart)
         await asyncio.gather(*(self._ask(peer) for peer in peers))
 
     async def _ask(self, peer: Peer) -> None:
@@ -273,9 +287,9 @@ class _Search:
         await asyncio.shield(self._begin(peer))
 
     def _begin(self, peer: Peer) -> asyncio.Task[None]:
-        if peer.id not in self._asks:
-            self._asks[peer.id] = asyncio.ensure_future(self._fetch(peer))
-        return self._asks[peer.id]
+        if peer not in self._asks:
+            self._asks[peer] = asyncio.ensure_future(self._fetch(peer))
+        return self._asks[peer]
 
     async def _fetch(self, peer: Peer) -> None:
         async with self._slots:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from overlay.errors import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from overlay.ring.ids import Peer, RingId
     from overlay.ring.storage import Holding
@@ -52,11 +52,14 @@ class Chord(Protocol):
     async def find_predecessor(self, ring_id: RingId) -> Peer:
         """Return the last living node strictly before `ring_id`; this node when it knows no other."""
 
-    async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
-        """Return up to `count` nodes, the successor of `ring_id` first, then clockwise; fewer in a smaller ring."""
+    async def successor_list(self, ring_id: RingId, count: int, *, apart: bool = False) -> list[Peer]:
+        """Return up to `count` nodes, the successor of `ring_id` first, then clockwise; fewer in a smaller ring.
 
-    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
-        """Return up to `count` nodes that somebody near `ring_id` names after it, clockwise: quick, and unconfirmed."""
+        `apart` looks them up on disjoint paths, for where somebody lies; it costs more.
+        """
+
+    def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
+        """Give up to `count` nodes that each of those near `ring_id` names after it, clockwise: quick, unconfirmed."""
 
     async def put(
         self,

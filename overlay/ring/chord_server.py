@@ -18,13 +18,16 @@ from overlay.ring.crawl import ALPHA, FlowSpider
 from overlay.ring.ids import Peer, RingId, clockwise, id_to_bytes, shift
 from overlay.ring.interval import Interval, IntervalSearch
 from overlay.ring.neighbourhood import around
+from overlay.ring.paths import DisjointLookUp
 from overlay.ring.protocol import HardProtocol
 from overlay.ring.retransmission import PATIENT
 from overlay.ring.routing import BUCKET_CONTACTS
 from overlay.ring.successors import SuccessorWalk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from kademlia.node import Node
 
     from overlay.ring.sessions import Sessions
 
@@ -83,26 +86,37 @@ class ChordServer(Server):
 
     async def nearest(self, ring_id: RingId) -> list[Peer]:
         """Look up the K living nodes nearest to an id by XOR, nearest first, this one not among them."""
-        rpc = self.rpc
-        # when everybody is under suspicion it is more likely that the fault was ours
-        start = rpc.neighbors(ring_id) or rpc.router.find_neighbors(target(ring_id))
-        return await FlowSpider(rpc, target(ring_id), start).find()
+        return await FlowSpider(self.rpc, target(ring_id), self._start(ring_id)).find()
 
-    async def walk(self, walk: SuccessorWalk) -> list[Peer]:
-        """Feed a walk the look-ups that it wants, and return whom it found."""
+    async def nearest_apart(self, ring_id: RingId) -> list[Peer]:
+        """Look up the same on disjoint paths: for where an answer is missing, or stands against another one."""
+        self.rpc.counters["look-ups on disjoint paths"] += 1
+        return await DisjointLookUp(self.rpc, ring_id, self._start(ring_id)).find()
+
+    def _start(self, ring_id: RingId) -> list[Node]:
+        # when everybody is under suspicion it is more likely that the fault was ours
+        return self.rpc.neighbors(ring_id) or self.rpc.router.find_neighbors(target(ring_id))
+
+    async def walk(self, walk: SuccessorWalk, *, apart: bool = False) -> list[Peer]:
+        """Feed a walk the look-ups that it wants, on disjoint paths or not, and return whom it found."""
+        look_up = self.nearest_apart if apart else self.nearest
         while (ring_id := walk.next_lookup()) is not None:
-            walk.learn(await self.nearest(ring_id), me=self.me, complete_at=MAX_CONTACTS)
+            walk.learn(await look_up(ring_id), me=self.me, complete_at=MAX_CONTACTS)
         return walk.found
 
     async def successor(self, ring_id: RingId) -> Peer:
         """Return the first living node at or after an id."""
         early = await self._confirmed(ring_id)
-        return early.owner if early is not None else (await self.successors(ring_id, 1) or [self.me])[0]
+        if early is not None:
+            return early.owner
+        return (await self.successors(ring_id, 1, apart=True) or [self.me])[0]
 
     async def predecessor(self, ring_id: RingId) -> Peer:
         """Return the last living node strictly before an id."""
         early = await self._confirmed(ring_id)
-        return early.predecessor if early is not None else (await self.predecessors(ring_id, 1) or [self.me])[0]
+        if early is not None:
+            return early.predecessor
+        return (await self.predecessors(ring_id, 1, apart=True) or [self.me])[0]
 
     async def _confirmed(self, ring_id: RingId) -> Interval | None:
         search = IntervalSearch(self.rpc, ring_id)
@@ -111,16 +125,15 @@ class ChordServer(Server):
         self.rpc.counters["interval steps"] += search.steps
         return early
 
-    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
-        """Ask the two known nodes on either side of an id who is around it; the first answer counts, unconfirmed."""
+    async def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
+        """Ask the two known nodes on either side of an id who is around it; give each answer as it comes."""
         near = around(self.rpc.around(ring_id), ring_id, NEAREST)
         tasks = [self.rpc.spawn(self.rpc.call_around(peer, ring_id), name="ring hearsay") for peer in near]
         for done in asyncio.as_completed([task for task in tasks if task is not None]):
             answered, named = await done
             if answered:
                 fresh = (peer for peer in named if not self.rpc.is_suspect(peer))
-                return sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
-        return []
+                yield sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
 
     async def meet_neighbours(self) -> None:
         """Ask the two nearest on either side who is around here, until nobody nearer is named: all of them know us."""
@@ -135,13 +148,13 @@ class ChordServer(Server):
             known.update(peer for _, named in answers for peer in named if not self.rpc.is_suspect(peer))
             known.difference_update(peer for peer, (answered, _) in zip(near, answers, strict=True) if not answered)
 
-    async def successors(self, ring_id: RingId, count: int) -> list[Peer]:
+    async def successors(self, ring_id: RingId, count: int, *, apart: bool = False) -> list[Peer]:
         """Return up to `count` living nodes at or after an id, clockwise, this one included."""
-        return await self.walk(SuccessorWalk(ring_id, count=count))
+        return await self.walk(SuccessorWalk(ring_id, count=count), apart=apart)
 
-    async def predecessors(self, ring_id: RingId, count: int) -> list[Peer]:
+    async def predecessors(self, ring_id: RingId, count: int, *, apart: bool = False) -> list[Peer]:
         """Return up to `count` living nodes strictly before an id, anticlockwise, this one included."""
-        return await self.walk(SuccessorWalk(shift(ring_id, -1), count=count, mirrored=True))
+        return await self.walk(SuccessorWalk(shift(ring_id, -1), count=count, mirrored=True), apart=apart)
 
     async def census(self) -> list[Peer]:
         """Meet everybody in a ring of up to 2K nodes, or the next 2K clockwise, so that all of them know this node."""

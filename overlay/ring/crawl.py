@@ -12,6 +12,7 @@ The rules:
 5. Whoever names a true id at a false address, or a false id at a true one, hides nobody: each pair is a candidate of
    its own, MAX_NAMED for one id and for one address, and the first that answers for an id ends the others.
 6. Only nodes that answered come back, under the id that they proved.
+7. A look-up may be one of several on disjoint paths (paths.py): what it hears is its own, whom it asks is shared.
 
 The library's spider works in rounds, each as slow as its slowest node, recursively, without a bound.
 """
@@ -50,39 +51,81 @@ class _Stage(Enum):
     FAILED = "failed"
 
 
+class Asked:
+    """Who has been asked, on however many paths, and what became of it."""
+
+    def __init__(self) -> None:
+        self.stages: dict[Peer, _Stage] = {}
+        self.proved: dict[RingId, Peer] = {}
+        """Who answered first for each id."""
+        self.requests = 0
+        """How many have been sent."""
+        self.spiders: list[FlowSpider] = []
+
+    def in_air(self) -> int:
+        """Return how many requests wait for an answer."""
+        return sum(stage is _Stage.ASKED or stage is _Stage.LATE for stage in self.stages.values())
+
+    def prove(self, peer: Peer) -> None:
+        """Take note that a node answered for its id: no other address that was named for it is of interest."""
+        if self.proved.setdefault(peer.id, peer) == peer:
+            self.stages[peer] = _Stage.ANSWERED
+            for spider in self.spiders:
+                spider.settle(peer)
+
+    def progress(self) -> None:
+        """Let every path look at what has changed."""
+        for spider in self.spiders:
+            spider.wake()
+
+
 class FlowSpider(SpiderCrawl):
-    """One look-up."""
+    """One look-up, or one path of it."""
 
     protocol: HardProtocol
 
     def __init__(
-        self, protocol: HardProtocol, node: Node, peers: list[Node], *, ksize: int = MAX_CONTACTS, alpha: int = ALPHA
+        self,
+        protocol: HardProtocol,
+        node: Node,
+        peers: list[Node],
+        *,
+        ksize: int = MAX_CONTACTS,
+        alpha: int = ALPHA,
+        asked: Asked | None = None,
     ) -> None:
-        """Take the id that is looked up, as a node, and the contacts to begin with."""
+        """Take the id that is looked up, as a node, and the contacts to begin with; `asked`: what paths share."""
         super().__init__(protocol, node, [], ksize, alpha)
-        self._stages: dict[Peer, _Stage] = {}
+        self._asked = Asked() if asked is None else asked
+        self._asked.spiders.append(self)
+        self._stages = self._asked.stages
+        self._mine: set[Peer] = set()
         self._candidates: list[tuple[int, Peer]] = []
         self._ids_at: Counter[tuple[str, int]] = Counter()
         self._named: dict[RingId, list[Peer]] = {}
         self._progress = asyncio.Event()
-        self._requests = 0
         self._silent = 0
         self._learn(tuple(map(peer_of, peers)), anyway=True)
-
-    @property
-    def requests(self) -> int:
-        """How many requests it has sent."""
-        return self._requests
 
     async def find(self) -> list[Peer]:
         """Return up to K living nodes, nearest first, this one not among them. Raises for nothing that is remote."""
         while not self._is_over():
             self._progress.clear()
             self._ask_more()
-            if not self._count(_Stage.ASKED, _Stage.LATE):
+            if not self._asked.in_air():
                 break
             await self._progress.wait()
         return [peer for peer in self._nearest() if self._stages[peer] is _Stage.ANSWERED]
+
+    def wake(self) -> None:
+        """Go on: a node answered or is late."""
+        self._progress.set()
+
+    def settle(self, peer: Peer) -> None:
+        """Give up the other addresses that were named for an id, once one has answered."""
+        for other in self._named.get(peer.id, ()):
+            if other != peer:
+                self._stages[other] = _Stage.FAILED
 
     def _nearest(self, *without: _Stage) -> list[Peer]:
         """Return the K nearest candidates that have not failed, those in some other stages left out too."""
@@ -93,20 +136,20 @@ class FlowSpider(SpiderCrawl):
     def _is_over(self) -> bool:
         return all(self._stages[peer] is _Stage.ANSWERED for peer in self._nearest())
 
-    def _count(self, *stages: _Stage) -> int:
-        return sum(stage in stages for stage in self._stages.values())
-
     def _ask_more(self) -> None:
         """Ask the nearest candidates not asked yet, as far as there is room."""
-        under_way = self._count(_Stage.ASKED)
-        in_air = under_way + self._count(_Stage.LATE)
-        room = min(self.alpha + self._silent - under_way, MAX_UNDER_WAY - in_air, MAX_REQUESTS - self._requests)
+        under_way = sum(self._stages[peer] is _Stage.ASKED for peer in self._mine)
+        room = min(
+            self.alpha + self._silent - under_way,
+            MAX_UNDER_WAY - self._asked.in_air(),
+            MAX_REQUESTS - self._asked.requests,
+        )
         for peer in self._nearest(_Stage.LATE):
             if room <= 0:
                 return
             if self._stages[peer] is _Stage.NEW:
                 room -= 1
-                self._requests += 1
+                self._asked.requests += 1
                 self._ask(peer)
 
     def _ask(self, peer: Peer) -> None:
@@ -117,6 +160,7 @@ class FlowSpider(SpiderCrawl):
             self._stages[peer] = _Stage.FAILED
             return
         self._stages[peer] = _Stage.ASKED
+        self._mine.add(peer)
         # not in the task itself: one that is cancelled before it ran for the first time never runs
         task.add_done_callback(lambda done: self._done(peer, done))
 
@@ -124,33 +168,31 @@ class FlowSpider(SpiderCrawl):
         answered, contacts = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
         if not answered and self._stages[peer] is _Stage.ASKED:
             self._silent += 1
-        if self._stages[peer] is not _Stage.FAILED:
-            self._stages[peer] = _Stage.ANSWERED if answered else _Stage.FAILED
-        if answered:
-            for other in self._named[peer.id]:
-                if other != peer:
-                    self._stages[other] = _Stage.FAILED
+        if not answered:
+            self._stages[peer] = _Stage.FAILED
+        elif self._stages[peer] is not _Stage.FAILED:
+            self._asked.prove(peer)
         self._learn(contacts)
-        self._progress.set()
+        self._asked.progress()
 
     def _late(self, peer: Peer) -> None:
         if self._stages[peer] is _Stage.ASKED:
             self._stages[peer] = _Stage.LATE
             self._silent += 1
-            self._progress.set()
+            self._asked.progress()
 
     def _learn(self, contacts: tuple[Peer, ...], *, anyway: bool = False) -> None:
         """Add candidates, nearest first, without suspects; `anyway`: whoever starts the look-up chose them."""
         once = {peer.address: peer for peer in contacts}
         for peer in contacts if anyway else once.values():
             named = self._named.setdefault(peer.id, [])
-            is_settled = any(self._stages[other] is _Stage.ANSWERED for other in named)
+            is_settled = self._asked.proved.get(peer.id, peer) != peer
             if is_settled or peer in named or max(len(named), self._ids_at[peer.address]) >= MAX_NAMED:
                 continue
             if self.protocol.is_suspect(peer) and not anyway:
                 continue
             named.append(peer)
-            self._stages[peer] = _Stage.NEW
+            self._stages.setdefault(peer, _Stage.NEW)
             self._ids_at[peer.address] += 1
             self._candidates.append((peer.id ^ self.node.long_id, peer))
         self._candidates.sort(key=lambda candidate: candidate[0])

@@ -27,7 +27,7 @@ from overlay.ring.spread import Spread
 from overlay.ring.stabilisation import Stabilisation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from overlay.ring.holding import Holding
     from overlay.ring.storage import RecordStore
@@ -157,13 +157,13 @@ class KademliaRing:
         """Return the last living node strictly before an id."""
         return await self._server.predecessor(ring_id)
 
-    async def successor_list(self, ring_id: RingId, count: int) -> list[Peer]:
-        """Return up to `count` living nodes, the successor of an id first."""
-        return await self._server.successors(ring_id, count)
+    async def successor_list(self, ring_id: RingId, count: int, *, apart: bool = False) -> list[Peer]:
+        """Return up to `count` living nodes, the successor of an id first; `apart`: found on disjoint paths."""
+        return await self._server.successors(ring_id, count, apart=apart)
 
-    async def hearsay(self, ring_id: RingId, count: int) -> list[Peer]:
-        """Return up to `count` nodes after an id that the first to answer of those near it names."""
-        return await self._server.hearsay(ring_id, count)
+    def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
+        """Give up to `count` nodes after an id that each of those near it names, as they answer."""
+        return self._server.hearsay(ring_id, count)
 
     async def put(
         self,
