@@ -218,6 +218,14 @@ class KademliaRing:
         """Return the smoothed round-trip time to a peer in seconds, None before one was measured."""
         return self._server.rpc.liveness.srtt_s(peer.id)
 
+    def since(self, peer: Peer) -> float | None:
+        """Return since when this node has known a peer without a break, in seconds since the epoch; None if not met."""
+        return self._sessions.met_at(peer.id)
+
+    def held(self) -> list[tuple[str, int]]:
+        """Return user and index of each piece that this node stores, in order."""
+        return self._store.held(self._clock())
+
     def forget(self, peer: Peer) -> None:
         """Drop a peer, its session and its history."""
         self._server.rpc.drop(peer)

@@ -26,13 +26,15 @@ CROSSING_S: Final = 0.3
 class Link:
     """What this node shares with one peer."""
 
-    __slots__ = ("current", "hello_time_ms", "previous", "suspect")
+    __slots__ = ("current", "hello_time_ms", "met_at", "previous", "suspect")
 
     def __init__(self, current: Session) -> None:
         self.current = current
         """The session to send with."""
-        self.previous: list[Session] = []
-        """Replaced ones, oldest first."""
+        self.met_at = current.created_at
+        """When the peer was met; new keys and new addresses leave it as it is, a lost link does not."""
+        self.previous: tuple[Session, ...] = ()
+        """Replaced ones, oldest first; a tuple, since an empty one takes no room."""
         self.suspect = False
         """The peer hinted that it lost the session: send nothing before a new handshake or a sign of life."""
         self.hello_time_ms = 0
@@ -122,9 +124,10 @@ class Links:
                 del self._at[old.peer.address]
             session = old
         session.superseded_at = now
-        link.previous.append(session)
+        link.previous = (*link.previous, session)
         if len(link.previous) > MAX_PREVIOUS:
-            self._forget(link.previous.pop(0))
+            self._forget(link.previous[0])
+            link.previous = link.previous[1:]
 
     def _supersedes(self, new: Session, old: Session, now: float) -> bool:
         if not old.is_usable(now) or new.peer.address != old.peer.address:
@@ -147,7 +150,7 @@ class Links:
         """Forget one replaced session."""
         link = self._links.get(session.peer.id)
         if link is not None and session in link.previous:
-            link.previous.remove(session)
+            link.previous = tuple(one for one in link.previous if one is not session)
             self._forget(session)
 
     def drop_address(self, address: Address) -> None:
@@ -158,14 +161,15 @@ class Links:
     def sweep(self, now: float) -> None:
         """Forget sessions past their age or their peer's credential, and replaced ones that fell silent."""
         for ring_id, link in list(self._links.items()):
-            for session in list(link.previous):
+            for session in link.previous:
                 quiet_since = max(session.superseded_at or 0.0, session.heard_at)
                 if not session.is_usable(now) or now - quiet_since >= GRACE_S:
                     self.drop_previous(session)
             if not link.current.is_usable(now):
                 if link.previous:
                     self._forget(link.current)
-                    link.current = link.previous.pop()
+                    *older, link.current = link.previous
+                    link.previous = tuple(older)
                     link.current.superseded_at = None
                     self._at[link.peer.address] = ring_id
                 else:

@@ -223,6 +223,11 @@ class Sessions:
         link = self._links.find(address, None)
         return None if link is None else link.peer
 
+    def met_at(self, ring_id: RingId) -> float | None:
+        """Return when the link with a node began, in the clock of `now`; None without a link."""
+        link = self._links.get(ring_id)
+        return None if link is None else link.met_at
+
     def peers(self) -> list[Peer]:
         """Return every peer with a session."""
         return self._links.peers()

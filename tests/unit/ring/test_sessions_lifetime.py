@@ -44,6 +44,23 @@ def test_old_keys_are_renewed_without_losing_a_payload(speaker):
     assert any(isinstance(event, Established) and event.again for event in net.seen(0))
 
 
+def test_peer_is_known_since_it_was_met_until_it_is_forgotten():
+    net = talking()
+    there = current(net, 0, 1).peer
+    met = net[0].met_at(there.id)
+    assert NOW <= met < NOW + 1
+    net.run(REKEY_AFTER_S * 1.2)
+    net.say(0, 1, b"renews")
+    net.settle()
+    assert current(net, 0, 1).created_at > met
+    assert net[0].met_at(there.id) == met
+    net[0].forget(there.address)
+    assert net[0].met_at(there.id) is None
+    net.say(0, 1, b"again")
+    net.settle()
+    assert net[0].met_at(there.id) > met
+
+
 def test_frames_sealed_with_the_old_keys_are_still_heard():
     net = talking()
     net.run(REKEY_AFTER_S)
