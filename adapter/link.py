@@ -154,6 +154,13 @@ async def open_link(settings: Settings, user: str, show: Show) -> Link:
 
 async def ask_once(settings: Settings, do: str, show: Show, **fields: str) -> Event:
     """Return one answer, from the adapter that runs, whomever it serves, or from one started for this question."""
+    async with asking(settings, show) as link:
+        return await link.ask(do, **fields)
+
+
+@contextlib.asynccontextmanager
+async def asking(settings: Settings, show: Show) -> AsyncIterator[Link]:
+    """Return an adapter for some questions, as ask_once does for one."""
     state = StateDir(settings.state_dir)
     link: Link
     try:
@@ -167,7 +174,7 @@ async def ask_once(settings: Settings, do: str, show: Show, **fields: str) -> Ev
             await link.close()
             raise
     try:
-        return await link.ask(do, **fields)
+        yield link
     finally:
         await link.close()
 

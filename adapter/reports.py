@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapter.config import format_address
 from adapter.pins import digits
-from overlay.ring.ids import id_to_bytes
+from overlay.ring.ids import id_to_bytes, piece_position
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,9 +62,18 @@ def lookup_report(found: Found, threshold: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def ring_report(membership: Membership) -> dict[str, Any]:
-    """Tell the ring as this node sees it, clockwise from the lowest id."""
+def ring_report(membership: Membership, users: Sequence[str]) -> dict[str, Any]:
+    """Tell the ring as this node sees it, clockwise from the lowest id, and what it knows of who holds what.
+
+    `pieces` counts this node's own store and is None for others; `holds` maps each user of this adapter to the indices
+    that a node said it keeps for him; `since` is when this node met another, in seconds since the epoch.
+    """
     ring = membership.ring
+    holds: dict[int, dict[str, list[int]]] = {}
+    for user in users:
+        upkeep = membership.upkeep(user)
+        for index, peer in sorted({} if upkeep is None else upkeep.placed().items()):
+            holds.setdefault(peer.id, {}).setdefault(user, []).append(index)
     rows = []
     for peer in sorted((*ring.peers(), ring.me), key=lambda peer: peer.id):
         rtt_s = None if peer == ring.me else ring.rtt(peer)
@@ -73,10 +82,38 @@ def ring_report(membership: Membership) -> dict[str, Any]:
                 "node": _node(peer),
                 "address": _address(peer),
                 "rtt_ms": None if rtt_s is None else round(rtt_s * 1000, 2),
+                "since": None if peer == ring.me else ring.since(peer),
                 "self": peer == ring.me,
+                "pieces": len(ring.held()) if peer == ring.me else None,
+                "holds": holds.get(peer.id, {}),
             }
         )
     return {"event": "ring", "overlay": membership.overlay, "nodes": rows, "counters": dict(ring.counters())}
+
+
+def ring_with_user(ring: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a ring report with a lookup report in it: where each piece belongs, and who holds it.
+
+    Holders that this node does not know itself become rows of their own, with `known` False.
+    """
+    aor, n = str(found["aor"]), int(found["n"])
+    pieces = [dict(piece) for piece in found["pieces"]]
+    rows: dict[str, dict[str, Any]] = {str(row["node"]): {"known": True} | dict(row) for row in ring["nodes"]}
+    for piece in pieces:
+        inside = 1 <= piece["index"] <= n
+        piece["place"] = id_to_bytes(piece_position(aor, piece["index"], n)).hex() if inside else ""
+        row = rows.setdefault(
+            str(piece["node"]),
+            {"node": piece["node"], "address": piece["address"], "rtt_ms": None, "since": None, "self": False}
+            | {"pieces": None, "holds": {}, "known": False},
+        )
+        if piece["ok"]:
+            holds = row.get("holds") or {}  # an adapter of an earlier version tells none
+            row["holds"] = holds | {aor: sorted({*holds.get(aor, []), piece["index"]})}
+    return dict(ring) | {
+        "nodes": sorted(rows.values(), key=lambda row: str(row["node"])),
+        "lookup": dict(found) | {"pieces": pieces},
+    }
 
 
 def user_report(user: str, membership: Membership, phones: Sequence[Binding]) -> dict[str, Any]:

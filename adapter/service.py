@@ -217,7 +217,7 @@ class AdapterService:
 
     async def ring(self) -> dict[str, Any]:
         """Tell the ring as this node sees it."""
-        return ring_report(self._membership)
+        return ring_report(self._membership, self.users)
 
     async def _register_command(self, ask: dict[str, Any]) -> dict[str, Any]:
         await self.register(str(ask.get("user", "")))

@@ -67,19 +67,23 @@ def lookup_table(event: Event) -> list[RenderableType]:
 
 
 def ring_table(event: Event) -> list[RenderableType]:
-    """Show the ring from this node: itself and every node it knows to live, clockwise."""
+    """Show the ring from this node: itself and every node it knows to live, clockwise, with what it knows of them."""
     nodes = _rows(event, "nodes")
-    table = _table("node", "address", "answers in", "")
+    table = _table("node", "address", "pieces", "answers in", "known since", "")
     for node in nodes:
         rtt = node.get("rtt_ms")
         table.add_row(
             str(node.get("node", ""))[:NODE_CHARS],
             str(node.get("address", "")),
+            _held(node),
             f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "",
-            Text("this one", style=_GOOD) if node.get("self") else "",
+            _date(node.get("since")),
+            Text("this one", style=_GOOD) if node.get("self") else "" if node.get("known", True) else "not met",
         )
     title = f"{plural(len(nodes), 'node')} on the ring"
-    return [Text(title + (f" {event['overlay']}" if event.get("overlay") else ""), style="bold"), table]
+    parts: list[RenderableType] = [Text(title + (f" {event['overlay']}" if event.get("overlay") else ""), style="bold")]
+    parts.append(table)
+    return [*parts, Text(f"picture written to {event['svg']}", style=_GOOD)] if event.get("svg") else parts
 
 
 def status_table(event: Event) -> list[RenderableType]:
@@ -109,6 +113,16 @@ def status_table(event: Event) -> list[RenderableType]:
         if user.get("fingerprint") and user.get("user")
     ]
     return [*parts, table, *own, *(Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ())]
+
+
+def _held(node: Event) -> str:
+    """Return how many pieces a node stores, known of this one alone, and which ones of whom it is known to hold."""
+    holds = node.get("holds")
+    count = node.get("pieces")
+    words = [f"{count} stored"] if isinstance(count, int) else []
+    for user, indices in holds.items() if isinstance(holds, Mapping) else ():
+        words.append(f"{user} {','.join(map(str, indices))}")
+    return "; ".join(words)
 
 
 def _basis(event: Event) -> Text:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
 import pytest
 import pytest_asyncio
@@ -18,6 +19,7 @@ from tests.support.sip_client import SipClient, status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -114,6 +116,24 @@ async def test_taken_name_with_another_key_is_refused_in_words(ring: Cast):
         await thief.stop()
     assert status_of(answer) == 403
     assert "taken" in answer.splitlines()[0] or "belongs" in answer.splitlines()[0], answer
+
+
+async def test_ring_shows_who_holds_what_and_draws_it(ring: Cast, tmp_path: Path):
+    picture = tmp_path / "ring.svg"
+    seen = await ring.ask("alice", "ring", "--name", "bob", "--svg", str(picture))
+    rows = {row["node"]: row for row in seen["nodes"]}
+    assert len(rows) == 3
+    [me] = [row for row in rows.values() if row["self"]]
+    others = [row for row in rows.values() if row is not me]
+    assert me["pieces"] > 0
+    assert all(row["pieces"] is None and row["rtt_ms"] > 0 and row["since"] <= time.time() for row in others)
+    # bob's pieces lie where his own adapter put them, as the ring tells alice and as he tells himself
+    told = {int(index) for row in rows.values() for index in row["holds"].get("bob", ())}
+    assert told == {piece["index"] for piece in seen["lookup"]["pieces"] if piece["ok"]}
+    assert seen["svg"] == str(picture)
+    drawn = ET.parse(picture)
+    titles = [node.text for node in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    assert all(any(node in title for title in titles) for node in rows)
 
 
 async def test_lookup_tells_how_many_nodes_an_attacker_needs(ring: Cast):

@@ -230,13 +230,17 @@ def test_a_weak_ring_is_told_with_its_number(told):
 
 def test_the_ring_is_a_table(told):
     rows = [
-        {"node": "aa" * 20, "address": "10.0.0.2:4000", "rtt_ms": 1.25, "self": False},
-        {"node": "bb" * 20, "address": "10.0.0.3:4000", "rtt_ms": None, "self": True},
+        {"node": "aa" * 20, "address": "10.0.0.2:4000", "rtt_ms": 1.25, "self": False, "since": 1_800_000_000},
+        {"node": "bb" * 20, "address": "10.0.0.3:4000", "rtt_ms": None, "self": True, "pieces": 12},
+        {"node": "cc" * 20, "address": "10.0.0.4:4000", "holds": {"alice": [1, 4], "bob": [2]}, "known": False},
     ]
-    lines = told.show(event="ring", overlay="home", nodes=rows).splitlines()
-    assert lines[0] == "2 nodes on the ring home"
-    assert lines[2].split() == ["aaaaaaaa", "10.0.0.2:4000", "1.2", "ms"]
-    assert lines[3].split() == ["bbbbbbbb", "10.0.0.3:4000", "this", "one"]
+    lines = told.show(event="ring", overlay="home", nodes=rows, svg="ring.svg").splitlines()
+    assert lines[0] == "3 nodes on the ring home"
+    assert lines[2].split()[:5] == ["aaaaaaaa", "10.0.0.2:4000", "1.2", "ms", "2027-01-15"]
+    assert lines[3].split() == ["bbbbbbbb", "10.0.0.3:4000", "12", "stored", "this", "one"]
+    assert lines[4].split(maxsplit=2)[2].strip().startswith("alice 1,4; bob 2 ")
+    assert lines[4].rstrip().endswith("not met")
+    assert lines[5] == "picture written to ring.svg"
 
 
 def test_a_status_shows_users_and_phones(told):
