@@ -21,7 +21,8 @@ from adapter.key_moving import load_place
 from adapter.pins import Pins
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
-from adapter.registering import NotRegistered, Place, ask_bootstrap, read_back
+from adapter.registering import Place, ask_bootstrap, read_back
+from adapter.servers import NotRegistered, Servers
 from adapter.upkeep import Upkeep
 from overlay.errors import Secp2psipError
 from overlay.ring.chord import RingUnreachable
@@ -87,6 +88,7 @@ class Membership:
         self._store: RecordStore | None = None
         self._directory: Directory | None = None
         self._proofs: RecentProofs | None = None
+        self._servers = Servers(config, state)
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
         self._has_joined = False
@@ -211,6 +213,7 @@ class Membership:
                 self._config,
                 user,
                 replace(old, user=new),
+                servers=self._servers,
                 ring=self._ring,
                 pin=self._pin(),
                 step=step,
@@ -255,6 +258,7 @@ class Membership:
                     self._config,
                     user,
                     keys,
+                    servers=self._servers,
                     ring=self._ring,
                     pin=self._pin(),
                     step=step,
@@ -292,6 +296,7 @@ class Membership:
             self._config,
             user,
             self._keys[user],
+            servers=self._servers,
             ring=self._ring,
             pin=self._pin(),
             step=step,

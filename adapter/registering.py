@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adapter.enrolment import Enrolment, EnrolmentFailed, enrol
-from adapter.problems import Problem
 from adapter.upkeep import RECORD_LIFETIME_S
 from overlay.ring.ids import id_to_bytes
 from overlay.trust.records import LookupRecord
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from adapter.keystore import Keys
+    from adapter.servers import Servers
     from adapter.service_config import ServiceConfig
     from adapter.steps import Step
     from overlay.ring.kademlia_ring import KademliaRing
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
 FIRST_GENERATION = 1
 PENDING_ID = bytes(20)
 """Stands in the first lookup record for a ring id that only the bootstrap server can tell."""
-
-
-class NotRegistered(Problem):
-    """A user is not registered and cannot be now; the sentence says why."""
-
-    code = "not_registered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +44,7 @@ async def ask_bootstrap(
     user: str,
     keys: Keys,
     *,
+    servers: Servers,
     ring: KademliaRing | None,
     pin: bytes | None,
     step: Step,
@@ -58,15 +53,12 @@ async def ask_bootstrap(
 ) -> tuple[tuple[str, int], Enrolment]:
     """Register `user` and return the address that the ring node is to have, with what the server gave.
 
-    `ring` is the node if it runs already; `pin` the thumbprint of the only overlay key to talk to.
+    `servers` are those to ask; `ring` is the node if it runs already.
+    `pin` is the thumbprint of the only overlay key to talk to.
     `place` is the generation of the key and what leads to it; `word` the old key's succession, or a tombstone.
     Raises NotRegistered without a server to ask, EnrolmentRefused, EnrolmentFailed.
     """
     place = place or Place()
-    if config.bootstrap is None:
-        raise NotRegistered(
-            f"{user} is not registered yet and no bootstrap server is known", hint="give --bootstrap HOST:PORT"
-        )
     with _reserved(config.ring) if ring is None else contextlib.nullcontext(ring.me.address) as here:
 
         def record() -> LookupRecord:
@@ -84,17 +76,20 @@ async def ask_bootstrap(
                 succession=place.succession,
             )
 
-        enrolment = await enrol(
-            config.bootstrap,
-            aor=user,
-            user=keys.user,
-            node_key=keys.node,
-            record=record,
-            overlay_pin=pin,
-            code=config.code,
-            word=word,
-            trace=step,
-        )
+        async def ask(address: tuple[str, int]) -> Enrolment:
+            return await enrol(
+                address,
+                aor=user,
+                user=keys.user,
+                node_key=keys.node,
+                record=record,
+                overlay_pin=pin,
+                code=config.code,
+                word=word,
+                trace=step,
+            )
+
+        enrolment = await servers.first(user, ask, pin=pin)
     # a succession that the server's books know nothing of would lead nowhere
     succession = place.succession if enrolment.generation == place.generation else b""
     return here, replace(enrolment, succession=succession)

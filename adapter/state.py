@@ -9,6 +9,7 @@
     users/NAME.json   the user's enrolment: what SECP2PSIP REGISTERED gave (enrolment_file.py)
     phones.sqlite     phones registered here, for the next run (sip/registrations.py)
     peers.json        nodes to join the ring through when the bootstrap server is dead
+    server.json       where the bootstrap server listened when it last registered somebody here
 
 Files are written beside their place, synced and renamed: a power cut leaves the old or the new one, never a half.
 """
@@ -34,9 +35,12 @@ LOCK_FILE: Final = "lock"
 PHONES_FILE: Final = "phones.sqlite"
 SOCKET_FILE: Final = "control.sock"
 PEERS_FILE: Final = "peers.json"
+SERVER_FILE: Final = "server.json"
 VERSION: Final = 1
 MAX_STATE_FILE_BYTES: Final = 256 * 1024
 MAX_PORT: Final = 65_535
+MAX_HOST_CHARACTERS: Final = 253
+"""Longest host name."""
 MAX_PEERS: Final = 64
 """Nodes remembered to join through."""
 
@@ -147,6 +151,26 @@ class StateDir:
         """Return the UDP port that the ring node had in the last run, 0 if that is not known. Raises DamagedFile."""
         port = (_read(self.path / PEERS_FILE) or {}).get("own_port", 0)
         return port if isinstance(port, int) and 0 < port <= MAX_PORT else 0
+
+    def save_server(self, address: tuple[str, int]) -> None:
+        """Keep where the bootstrap server listens (TCP): renewals come months after the start."""
+        self._write(self.path / SERVER_FILE, {"v": VERSION, "host": address[0], "port": address[1]})
+
+    def load_server(self) -> tuple[str, int] | None:
+        """Return where the bootstrap server listened last, None if that is not known. Raises DamagedFile.
+
+        Whoever is there now has to show the overlay key that is known here, like anybody else.
+        """
+        path = self.path / SERVER_FILE
+        value = _read(path)
+        if value is None:
+            return None
+        host, port = value.get("host"), value.get("port")
+        if not isinstance(host, str) or not 0 < len(host) <= MAX_HOST_CHARACTERS:
+            raise _damaged(path)
+        if type(port) is not int or not 0 < port <= MAX_PORT:
+            raise _damaged(path)
+        return host, port
 
     def _enrolment_file(self, user: str) -> Path:
         return self.path / USERS_DIR / f"{parse_aor(user)}.json"

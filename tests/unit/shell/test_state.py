@@ -157,3 +157,21 @@ def test_own_port_is_remembered_beside_the_peers(tmp_path):
     assert state.load_own_port() == 0
     state.save_peers([], own_port=5481)
     assert StateDir(tmp_path / "state").load_own_port() == 5481
+
+
+def test_the_bootstrap_server_of_last_time_is_remembered(tmp_path):
+    state = StateDir(tmp_path / "state")
+    assert state.load_server() is None
+    state.save_server(("192.0.2.7", 5480))
+    assert StateDir(tmp_path / "state").load_server() == ("192.0.2.7", 5480)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", '{"v": 1}', '{"v": 1, "host": "a", "port": true}', '{"v": 1, "host": "", "port": 1}']
+)
+def test_a_damaged_address_of_the_server_says_so(tmp_path, content):
+    state = StateDir(tmp_path / "state")
+    state.save_server(("192.0.2.7", 5480))
+    (tmp_path / "state" / "server.json").write_text(content)
+    with pytest.raises(DamagedFile):
+        state.load_server()
