@@ -1,9 +1,11 @@
-"""Fault A22: an id belongs to whoever proves it, where it speaks from, and to nobody who named it first."""
+"""Faults A22 and A23: an id belongs to whoever proves it, where it speaks from, and to nobody who named it first."""
 
 from __future__ import annotations
 
 import random
 
+import pytest
+from kademlia.network import Server
 from kademlia.node import Node
 from kademlia.protocol import KademliaProtocol
 from kademlia.storage import ForgetfulStorage
@@ -62,5 +64,39 @@ def test_a22_ours_follows_a_contact_that_proves_a_new_address():
                 for ring in rings:
                     assert [peer for peer in ring.peers() if peer.id == identity.id] == [moving.me]
                 await moving.close()
+
+    network.run(program())
+
+
+def test_a23_stock_fails_over_what_its_first_contact_calls_itself():
+    async def program():
+        first, second = Server(node_id=b"\x11" * 20), Server(node_id=b"\x22" * 20)
+        await first.listen(4000, HOST)
+        await second.listen(4001, HOST)
+        second.protocol.rpc_ping = lambda *_: "second"
+        try:
+            with pytest.raises(AttributeError):
+                await first.bootstrap([(HOST, 4001)])
+        finally:
+            first.stop()
+            second.stop()
+
+    Network().run(program())
+
+
+def test_a23_ours_joins_by_the_id_that_was_proved():
+    network = Network(seed=24)
+    overlay = TestOverlay(clock=network.clock, seed=24)
+
+    async def program():
+        liar, rpc = await hostile_member(overlay, "10.0.0.66", ping=lambda *_: "second", leave=lambda *_: True)
+        async with overlay.running(1, host=HOST) as rings:
+            ring = overlay.ring()
+            await ring.open("10.0.0.7")
+            await ring.join([liar, rings[0].me])
+            assert rings[0].me in ring.peers()
+            assert {peer.id for peer in ring.peers()} <= {liar.id, rings[0].me.id}
+            await ring.close()
+        await rpc.close()
 
     network.run(program())
