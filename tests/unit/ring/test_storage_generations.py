@@ -159,7 +159,7 @@ def test_who_has_a_revoked_key_can_neither_publish_nor_renew(store):
 
 def test_a_tombstone_outlives_the_pieces_that_were_released_and_bars_their_return(store):
     bury(store, tombstone())
-    store._drop_user("bob")
+    store._shelves.drop_user("bob")
     assert put(store, pieces()[0], listed=share_list()) is Kept.REVOKED
     store.sweep(NOW + 29 * DAY)
     assert store._db.execute("SELECT count(*) FROM tombstones").fetchone() == (1,)
