@@ -18,6 +18,7 @@ from overlay.ring.placement import place
 from overlay.ring.storage import Holding
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord, Release, ShareList
+from overlay.trust.seals import Seals
 
 MAX_PARALLEL = 8
 """Questions and stores in flight at once."""
@@ -72,6 +73,14 @@ class Owner(Protocol):
     @property
     def share_list(self) -> ShareList:
         """The overlay key's word on the pieces, which holders ask for."""
+
+    @property
+    def seals(self) -> tuple[Seals, ...]:
+        """What holders need to rebuild a lost piece while the owner is away."""
+
+    @property
+    def sealed(self) -> set[Peer]:
+        """The nodes that hold these seals; a round adds to it and takes from it."""
 
     def record_above(self, sequence: int) -> LookupRecord:
         """Return the lookup record to lie beside every piece; its sequence is `sequence` or higher."""
@@ -176,6 +185,8 @@ class RoundRun:
                 # one new piece is what makes a holder let the old ones go; the next round takes it back
                 wanted[peer] = [min(piece.index for piece in holding.pieces)] if holding is not None else []
 
+        self._owner.sealed.intersection_update(wanted)
+
         async def store(peer: Peer) -> list[int]:
             holding = answers[peer]
             if holding is None:
@@ -189,9 +200,19 @@ class RoundRun:
                     took.append(index)
             if not fresh and not took:
                 await self._ring.store_at(peer, None, record)
+            await self._seal(peer, again=bool(took))
             return [index for index in took if not self._holds(holding, index)]
 
         return await self._each(wanted, store)
+
+    async def _seal(self, peer: Peer, *, again: bool) -> None:
+        """Leave the seals with a node that holds a piece, where it does not have them yet."""
+        if peer in self._owner.sealed and not again:
+            return
+        if all([await self._ring.store_at(peer, None, seals) for seals in self._owner.seals]):
+            self._owner.sealed.add(peer)
+        else:
+            self._owner.sealed.discard(peer)
 
     def _highest_sequence(self, answers: Mapping[Peer, Holding | None]) -> int:
         # a record counts only if the owner signed it: a liar could else push the sequence to its end

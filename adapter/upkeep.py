@@ -28,6 +28,7 @@ from overlay.ring.ids import Peer, id_to_bytes
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord, Release, ShareList
+from overlay.trust.seals import Seals
 
 ROUND_S = 10.0
 """The longest time between two rounds, in seconds."""
@@ -67,6 +68,8 @@ class Upkeep:
         self._ring, self._user, self._clock, self._on_round = ring, user, clock, on_round
         self._pieces = _complete(pieces, share_list, user)
         self._share_list, self._succession = share_list, succession
+        self._seals = Seals.issue(user, [self._pieces[index] for index in sorted(self._pieces)])
+        self._sealed: set[Peer] = set()
         self._aor, self._generation, self._n = pieces[0].aor, pieces[0].generation, pieces[0].n
         self._sequence = sequence
         self._record: LookupRecord | None = None
@@ -117,6 +120,8 @@ class Upkeep:
         if any(renewed[i].share != piece.share or renewed[i].aor != piece.aor for i, piece in self._pieces.items()):
             raise LocalError("a renewal brings the same shares again")
         self._pieces, self._share_list = renewed, share_list
+        self._seals = Seals.issue(self._user, [renewed[index] for index in sorted(renewed)])
+        self._sealed.clear()
         self.changed()
 
     def changed(self) -> None:
@@ -179,6 +184,16 @@ class Upkeep:
     def share_list(self) -> ShareList:
         """The overlay key's word on the pieces, which holders ask for."""
         return self._share_list
+
+    @property
+    def seals(self) -> tuple[Seals, ...]:
+        """What holders need to rebuild a lost piece while this user is away."""
+        return self._seals
+
+    @property
+    def sealed(self) -> set[Peer]:
+        """The nodes that hold these seals, by their own answer."""
+        return self._sealed
 
     def record_above(self, sequence: int) -> LookupRecord:
         """Return the record to lie beside every piece: the last one, or a new one where that is old or untrue."""

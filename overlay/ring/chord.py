@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from overlay.ring.storage import Holding
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release, ShareList
+    from overlay.trust.seals import Seals
     from overlay.trust.tombstone import Tombstone
 
 
@@ -81,7 +82,7 @@ class Chord(Protocol):
         self,
         peer: Peer,
         piece: KeyPiece | None,
-        record: LookupRecord | Tombstone | None,
+        record: LookupRecord | Tombstone | Seals | None,
         *,
         share_list: ShareList | None = None,
     ) -> bool:

@@ -87,6 +87,7 @@ class Handover:
             for heir in sorted(counts, key=lambda heir: counts[heir]):
                 if await self._calls.store_at(heir, piece, holding.tombstone or holding.record, share_list=share_list):
                     counts[heir] += 1
+                    await self._seal(heir, aor)
                     break
 
     async def _endow(self, predecessor: Peer) -> None:
@@ -102,5 +103,12 @@ class Handover:
                     continue
                 owner = await self._find_successor(place)
                 found = await self._calls.fetch_at(owner, aor) if owner.id != self._me else None
-                if found is not None and not found.pieces:
-                    await self._calls.store_at(owner, piece, holding.tombstone or holding.record, share_list=share_list)
+                if found is None or found.pieces:
+                    continue
+                if await self._calls.store_at(owner, piece, holding.tombstone or holding.record, share_list=share_list):
+                    await self._seal(owner, aor)
+
+    async def _seal(self, heir: Peer, aor: str) -> None:
+        """Give the seals to one that took a piece: they are what makes a holder able to rebuild others."""
+        for seals in self._store.seals(aor, self._clock()):
+            await self._calls.store_at(heir, None, seals)

@@ -14,7 +14,8 @@ from overlay.errors import RemoteError
 from overlay.ring.ids import id_to_bytes
 from overlay.ring.rpc import packed_size
 from overlay.trust.identity import is_aor
-from overlay.trust.records import Release
+from overlay.trust.records import MAX_RECORD_BYTES, Release
+from overlay.trust.seals import Seals
 from overlay.trust.signed import kind_of
 from overlay.trust.tombstone import Tombstone
 
@@ -49,9 +50,13 @@ class Holder:
     def on_store(self, sender: Peer, piece: object, record: object, share_list: object) -> list[Any]:
         """Keep a piece, a record or both; answer [whether it is held now, why].
 
-        A share list stands for the piece that comes with it, and is nothing by itself.
+        A tombstone or seals may come in the record's place. A share list stands for the piece that comes with it,
+        and is nothing by itself.
         """
-        piece_bytes, record_bytes = _optional(piece), _optional(record, MAX_LOOKUP_RECORD_BYTES)
+        piece_bytes = _optional(piece)
+        if isinstance(record, bytes) and kind_of(record) == Seals.KIND:
+            return self._on_seals(piece_bytes, _optional(record, MAX_RECORD_BYTES))
+        record_bytes = _optional(record, MAX_LOOKUP_RECORD_BYTES)
         list_bytes = _optional(share_list, MAX_SHARE_LIST_BYTES)
         now = self._clock()
         if piece_bytes is not None:
@@ -73,6 +78,12 @@ class Holder:
         else:
             raise RemoteError("store of nothing")
         return _outcome(kept)
+
+    def _on_seals(self, piece: bytes | None, seals: bytes | None) -> list[Any]:
+        """Keep seals, which come by themselves: there is no room for a piece beside them."""
+        if piece is not None or seals is None:
+            raise RemoteError("seals with a piece")
+        return _outcome(self.store.put_seals(seals, self._clock()))
 
     def on_fetch(self, sender: Peer, aor: object, first_index: object) -> list[Any]:  # noqa: ARG002 - anybody may read
         """Answer [pieces from an index on, the record with the first page, whether there is more]."""

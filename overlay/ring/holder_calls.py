@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from overlay.ring.ids import Peer
     from overlay.ring.protocol import HardProtocol
     from overlay.trust.records import Release, ShareList
+    from overlay.trust.seals import Seals
 
 MAX_PAGES: Final = 32
 """Answers that one fetch asks a holder for: a piece each at least, so more than a user has pieces."""
@@ -40,7 +41,7 @@ class HolderCalls:
         self,
         peer: Peer,
         piece: KeyPiece | None,
-        record: LookupRecord | Tombstone | None,
+        record: LookupRecord | Tombstone | Seals | None,
         *,
         share_list: ShareList | None = None,
     ) -> bool:

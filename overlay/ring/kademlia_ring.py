@@ -21,6 +21,7 @@ from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
 from overlay.ring.ids import Peer, RingId, is_sendable, shift
 from overlay.ring.listed import OverlayKeys
+from overlay.ring.repair import Repair
 from overlay.ring.retransmission import PATIENT
 from overlay.ring.sessions import RingIdentity, Sessions
 from overlay.ring.spread import Spread
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from overlay.ring.storage import RecordStore
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release, ShareList
+    from overlay.trust.seals import Seals
     from overlay.trust.tombstone import Tombstone
 
 log = logging.getLogger(__name__)
@@ -105,6 +107,15 @@ class KademliaRing:
         self._spread = Spread(self._server, self._calls, dealing_public=self._dealing_public, clock=self._clock)
         self._handover = Handover(
             self._store, self._calls, me=self.me.id, clock=self._clock, find_successor=self.find_successor
+        )
+        self._repair = Repair(
+            self._store,
+            self._calls,
+            self._spread,
+            me=self.me,
+            dealing_public=self._dealing_public,
+            clock=self._clock,
+            counters=self._server.rpc.counters,
         )
 
     @property
@@ -184,7 +195,7 @@ class KademliaRing:
         self,
         peer: Peer,
         piece: KeyPiece | None,
-        record: LookupRecord | Tombstone | None,
+        record: LookupRecord | Tombstone | Seals | None,
         *,
         share_list: ShareList | None = None,
     ) -> bool:
@@ -285,3 +296,5 @@ class KademliaRing:
     async def _after_round(self) -> None:
         self._store.sweep(self._clock())
         await self._handover.look_at_predecessor(self.peers())
+        # by itself: the ring must not wait for it
+        self._server.rpc.spawn(self._repair.run_if_due(), name="repair of pieces")

@@ -80,6 +80,7 @@ class Shelves:
             self._count()
             self._db.execute("DELETE FROM records WHERE aor NOT IN (SELECT aor FROM pieces)")
             self._db.execute("DELETE FROM share_lists WHERE aor NOT IN (SELECT aor FROM pieces)")
+            self._db.execute("DELETE FROM seals WHERE aor NOT IN (SELECT aor FROM pieces)")
         return dropped
 
     def pieces(self, aor: str, now: float) -> dict[int, KeyPiece]:
@@ -149,6 +150,7 @@ class Shelves:
         if aor not in self._per_user:
             self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
             self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
+            self._db.execute("DELETE FROM seals WHERE aor = ?", (aor,))
             self._former.drop(aor)
 
     def drop_user(self, aor: str) -> None:
@@ -157,6 +159,7 @@ class Shelves:
             self.drop_piece(aor, index)
         self._db.execute("DELETE FROM records WHERE aor = ?", (aor,))
         self._db.execute("DELETE FROM share_lists WHERE aor = ?", (aor,))
+        self._db.execute("DELETE FROM seals WHERE aor = ?", (aor,))
         self._former.drop(aor)
 
     def _count(self) -> None:

@@ -55,7 +55,7 @@ class Spread:
         if any(piece.aor != aor for piece in pieces):
             raise LocalError("pieces of another user")
         positions = {piece.index: piece_position(aor, piece.index, piece.n) for piece in pieces}
-        owners = await self._owners(positions, max((piece.n for piece in pieces), default=1))
+        owners = await self.owners(positions, max((piece.n for piece in pieces), default=1))
         held = await asyncio.gather(
             *(self._calls.store_at(owners[piece.index], piece, record, share_list=share_list) for piece in pieces)
         )
@@ -70,11 +70,11 @@ class Spread:
         counts = {piece.n for holding in found.values() for piece in holding.pieces if self._is_signed(piece)}
         for n in counts:
             positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
-            owners = await self._owners(positions, n)
+            owners = await self.owners(positions, n)
             found.update(await self._fetch(sorted(set(owners.values()) - found.keys()), aor))
         return {peer: holding for peer, holding in found.items() if not holding.is_empty}
 
-    async def _owners(self, positions: Mapping[int, RingId], count: int) -> dict[int, Peer]:
+    async def owners(self, positions: Mapping[int, RingId], count: int) -> dict[int, Peer]:
         """Return who should keep each piece; in a ring smaller than a look-up one look-up tells them all.
 
         In a larger one the places' successors are it, unless two places have the same.

@@ -12,7 +12,8 @@ The rules (`offers` applies them, `shelves` and `contradictions` are the rows):
 5. One share list of a user: the same with a later expiry replaces it, another one is refused and kept as evidence.
 6. A tombstone of the key of the pieces ends its records and renewals, and stays until these pieces would have expired.
 7. Every number that a stranger can push has a cap.
-8. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
+8. Seals are kept beside live pieces of the key that signed them, two records a user; a later dealing's replace them.
+9. A row that does not read back as what it was kept for is dropped, never shown and never fatal.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from overlay.errors import RemoteError
 from overlay.ring.contradictions import MAX_EVIDENCE, Contradictions
 from overlay.ring.former import Former
 from overlay.ring.graves import Graves
@@ -28,8 +30,10 @@ from overlay.ring.holding import Evidence, Holding, Kept
 from overlay.ring.ids import RingId, id_to_bytes
 from overlay.ring.listed import OverlayKeys
 from overlay.ring.offers import FORMER_S, Offers
+from overlay.ring.sealed import Sealed
 from overlay.ring.shelves import MAX_PER_SENDER, MAX_USERS, Shelves
 from overlay.ring.store_file import MEMORY, open_store_file
+from overlay.trust.seals import Seals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +68,7 @@ class RecordStore:
         self._db, damaged = open_store_file(path)
         if damaged is not None:
             self.counters["damaged file set aside"] += 1
-        self._former, self._graves = Former(self._db), Graves(self._db)
+        self._former, self._graves, self._sealed = Former(self._db), Graves(self._db), Sealed(self._db)
         self._shelves = Shelves(
             self._db, self._former, self.counters, max_users=max_users, max_per_sender=max_per_sender
         )
@@ -124,6 +128,16 @@ class RecordStore:
         except sqlite3.Error:
             return self._noted(Kept.FAILED)
 
+    def put_seals(self, data: bytes, now: float) -> Kept:
+        """Keep a user's seals beside the live pieces of his key."""
+        try:
+            seals = Seals.decode(data)
+            return self._noted(self._sealed.keep(seals, self._shelves.pieces(seals.aor, now).values()))
+        except RemoteError:
+            return self._noted(Kept.MALFORMED)
+        except sqlite3.Error:
+            return self._noted(Kept.FAILED)
+
     def release(self, release: Release, now: float) -> Kept:
         """Drop the pieces that their owner says lie elsewhere by now; KEPT or SAME means that they are gone.
 
@@ -167,6 +181,14 @@ class RecordStore:
             self.counters["store failed"] += 1
             return None
         return share_list if share_list is not None and share_list.expires_at > now else None
+
+    def seals(self, aor: str, now: float) -> tuple[Seals, ...]:
+        """Return the seals beside the live pieces of a user."""
+        try:
+            return self._sealed.of(self._shelves.pieces(aor, now).values())
+        except sqlite3.Error:
+            self.counters["store failed"] += 1
+            return ()
 
     def held(self, now: float) -> list[tuple[str, int]]:
         """Return (user, piece index) of everything alive, in order."""

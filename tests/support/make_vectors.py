@@ -110,6 +110,7 @@ def records() -> dict[str, Any]:
         "share_list": people.share_list().encode().hex(),
         "succession": people.succession().encode().hex(),
         "tombstone": people.tombstone().encode().hex(),
+        "seals": [seals.encode().hex() for seals in people.seals()],
         "lookup_record_succeeding": succeeding().encode().hex(),
     }
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.pieces import deal
 from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, ShareList, Succession
+from overlay.trust.seals import Seals
 from overlay.trust.tombstone import Tombstone
 from overlay.wire.messages import Challenge, Error, Invite, NodeAt, Party, Redirect, Register, Registered
 
@@ -52,6 +53,10 @@ def pieces(keys: PrivateBundle = ALICE, *, aor: str = "alice", k: int = 3, n: in
 
 def share_list(keys: PrivateBundle = BOOTSTRAP, *, overlay: str = OVERLAY, **dealt: Any) -> ShareList:
     return ShareList.issue(keys, overlay=overlay, pieces=pieces(**dealt))
+
+
+def seals(keys: PrivateBundle = ALICE, **dealt: Any) -> tuple[Seals, ...]:
+    return Seals.issue(keys, pieces(keys, **dealt))
 
 
 def lookup_record(keys: PrivateBundle = ALICE, **changes: Any) -> LookupRecord:

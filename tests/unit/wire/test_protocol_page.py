@@ -9,6 +9,7 @@ import pytest
 
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import DealingCertificate, LookupRecord, NodeCredential, Release, Succession
+from overlay.trust.seals import Seals
 from overlay.trust.share_list import ShareList
 from overlay.trust.tombstone import Tombstone
 from overlay.wire.codec import METHODS
@@ -57,7 +58,8 @@ def test_the_page_has_every_member_of_every_message_in_order(message):
 
 
 @pytest.mark.parametrize(
-    "kind", [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession, Tombstone]
+    "kind",
+    [KeyPiece, LookupRecord, NodeCredential, DealingCertificate, Release, ShareList, Succession, Tombstone, Seals],
 )
 def test_the_page_has_every_field_of_every_record_in_order(kind):
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| {kind.KIND} | `{kind.NAME}`"))

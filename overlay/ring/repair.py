@@ -1,0 +1,158 @@
+"""Holders put a lost piece back among themselves while its owner is away.  I/O: udp.
+
+An owner that is online does this better: it knows every piece. That it is away, the lookup record tells, which it
+renews every few minutes and which has run out by then. A piece is copied where a copy is left and rebuilt where none
+is; either way it is the piece that was dealt, so it does not matter who does it, nor whether two do it at once. The
+holders of a user take turns all the same, the one with the lowest index first [docs/adr/0018].
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
+
+from overlay.ring.ids import Peer, piece_position
+from overlay.trust.rebuilding import rebuild
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Mapping
+
+    from overlay.ring.holder_calls import HolderCalls
+    from overlay.ring.holding import Holding
+    from overlay.ring.spread import Spread
+    from overlay.ring.storage import RecordStore
+    from overlay.trust.pieces import KeyPiece
+    from overlay.trust.share_list import ShareList
+
+REPAIR_PERIOD_S: Final = 30.0
+"""From one look at users that are away to the next."""
+MAX_USERS_PER_ROUND: Final = 8
+"""Users that one round looks at: a look-up and a fetch for each of their pieces."""
+MAX_READ_PER_ROUND: Final = 256
+"""Users read from the store in one round, to find those that are away."""
+
+
+class Repair:
+    """What one node does for the users whose pieces it holds."""
+
+    def __init__(
+        self,
+        store: RecordStore,
+        calls: HolderCalls,
+        spread: Spread,
+        *,
+        me: Peer,
+        dealing_public: bytes,
+        clock: Callable[[], float],
+        counters: Counter[str],
+    ) -> None:
+        """Take the store, the calls to holders, where pieces belong, this node, the wall clock, and where to count.
+
+        `dealing_public` has 32 bytes and signs pieces.
+        """
+        self._store = store
+        self._calls = calls
+        self._spread = spread
+        self._me = me
+        self._dealing_public = dealing_public
+        self._clock = clock
+        self._counters = counters
+        self._due = clock() + REPAIR_PERIOD_S
+        self._last_read = ""
+        self._turns: dict[str, int] = {}
+        self._is_busy = False
+
+    async def run_if_due(self) -> None:
+        """Do one round, unless one is under way or was done less than REPAIR_PERIOD_S ago."""
+        now = self._clock()
+        # a clock that was set back must not put the next round off for years
+        if self._is_busy or 0 < self._due - now <= REPAIR_PERIOD_S:
+            return
+        self._is_busy, self._due = True, now + REPAIR_PERIOD_S
+        try:
+            for aor in self._users_away():
+                await self._look_at(aor)
+        finally:
+            self._is_busy = False
+
+    def _users_away(self) -> list[str]:
+        """Return the next few users of whom something is held here and whose record has run out."""
+        now = self._clock()
+        held = {aor for aor, _ in self._store.held(now)}
+        self._turns = {aor: turn for aor, turn in self._turns.items() if aor in held}
+        users = sorted(held)
+        start = bisect_right(users, self._last_read)
+        away: list[str] = []
+        for aor in (users[start:] + users[:start])[:MAX_READ_PER_ROUND]:
+            self._last_read = aor
+            holding = self._store.get(aor, now)
+            is_here = holding.record is not None and holding.record.expires_at > now
+            if holding.pieces and holding.tombstone is None and not is_here:
+                away.append(aor)
+            if len(away) == MAX_USERS_PER_ROUND:
+                break
+        return away
+
+    async def _look_at(self, aor: str) -> None:
+        """Find out what the places of a user lack, and give it to them if it is this node's turn."""
+        mine, share_list = self._store.get(aor, self._clock()), self._store.share_list(aor, self._clock())
+        if share_list is None or not mine.pieces:
+            return
+        n = share_list.n
+        places = await self._spread.owners({index: piece_position(aor, index, n) for index in range(1, n + 1)}, n)
+        peers = sorted({*places.values(), self._me})
+        answers = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
+        found = {
+            peer: _listed(holding, share_list)
+            for peer, holding in zip(peers, answers, strict=True)
+            if holding is not None  # who is silent may be dead: the ring finds out, and then the place is another's
+        }
+        lacking = {index: peer for index, peer in places.items() if peer in found and index not in found[peer]}
+        if not lacking:
+            self._turns.pop(aor, None)
+        elif self._is_my_turn(aor, places, found):
+            await self._give(aor, lacking, found, mine, share_list)
+
+    def _is_my_turn(self, aor: str, places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]) -> bool:
+        """Count the rounds in which something was lacking: in each, another holder is the one to see to it."""
+        holders = list(dict.fromkeys(peer for _, peer in sorted(places.items()) if found.get(peer)))
+        rank = holders.index(self._me) if self._me in holders else len(holders)
+        turn = self._turns.get(aor, 0)
+        self._turns[aor] = turn + 1
+        return turn % (len(holders) + 1) == rank
+
+    async def _give(
+        self,
+        aor: str,
+        lacking: Mapping[int, Peer],
+        found: Mapping[Peer, Mapping[int, KeyPiece]],
+        mine: Holding,
+        share_list: ShareList,
+    ) -> None:
+        """Copy or rebuild what is lacking and store it at its place, with what that node needs to do the same."""
+        now = self._clock()
+        left = {index: piece for pieces in found.values() for index, piece in pieces.items()}
+        seals = self._store.seals(aor, now)
+        for index, peer in lacking.items():
+            piece = left.get(index) or rebuild(
+                index,
+                left.values(),
+                share_list=share_list,
+                seals=seals,
+                dealing_public=self._dealing_public,
+                now=now,
+            )
+            if piece is None:
+                self._counters["piece past repair"] += 1
+                continue
+            if await self._calls.store_at(peer, piece, mine.record, share_list=share_list):
+                self._counters["piece copied" if index in left else "piece rebuilt"] += 1
+                for some in seals:
+                    await self._calls.store_at(peer, None, some)
+
+
+def _listed(holding: Holding, share_list: ShareList) -> dict[int, KeyPiece]:
+    """Return the pieces that the overlay key's list names; what else a holder says is nothing."""
+    return {piece.index: piece for piece in holding.pieces if share_list.covers(piece)}

@@ -1,0 +1,215 @@
+"""Holders rebuild lost pieces among themselves while the owner is away: real members, virtual time, no bootstrap."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from adapter.directory import Directory
+from adapter.upkeep import Upkeep
+from overlay.ring.repair import REPAIR_PERIOD_S
+from overlay.trust.identity import PrivateBundle
+from overlay.trust.seals import Seals
+from tests.support.evil import LyingStore, another_key, changed_shares, nothing
+from tests.support.members import TestOverlay
+from tests.support.network import Network
+
+if TYPE_CHECKING:
+    from adapter.findings import Found
+    from overlay.ring.kademlia_ring import KademliaRing
+
+HOST = "10.0.0.1"
+K, N = 3, 7
+NODES = 13
+BETWEEN_S = 3 * REPAIR_PERIOD_S
+"""From one death to the next: long enough to bury a node and for a turn or two."""
+AWAY_S = 40
+"""The records of this file live so long; readers still count them for a quarter of an hour."""
+
+
+@pytest.fixture(autouse=True)
+def short_records(monkeypatch):
+    monkeypatch.setattr("adapter.upkeep.RECORD_LIFETIME_S", AWAY_S)
+
+
+class Town:
+    """A ring whose members can lie, and bob, whose adapter is gone."""
+
+    def __init__(self, seed: int) -> None:
+        self.network = Network(seed=seed)
+        self.overlay = TestOverlay(clock=self.network.clock, seed=seed)
+        self.bob = PrivateBundle.generate()
+        self.rings: list[KademliaRing] = []
+        self.stores: dict[KademliaRing, LyingStore] = {}
+
+    @asynccontextmanager
+    async def running(self, *, sealed: bool = True):
+        self.pieces = self.overlay.pieces(self.bob, "bob", k=K, n=N)
+        try:
+            for _ in range(NODES):
+                store = LyingStore()
+                ring = self.overlay.ring(store=store)
+                self.rings.append(ring)
+                self.stores[ring] = store
+                await ring.open(HOST)
+                await ring.join([self.rings[0].me] if len(self.rings) > 1 else [])
+            await asyncio.sleep(30)
+            upkeep = self.upkeep(self.rings[0])
+            if not sealed:
+                upkeep._seals = ()
+            await upkeep.round()
+            await upkeep.round()
+            # the node that bob's adapter was, and the bootstrap server's with it
+            await self.kill(self.rings[0])
+            yield self
+        finally:
+            for ring in self.rings:
+                await ring.close()
+
+    def upkeep(self, ring: KademliaRing) -> Upkeep:
+        return Upkeep(
+            ring,
+            user=self.bob,
+            pieces=self.pieces,
+            share_list=self.overlay.share_list(self.bob, "bob", k=K, n=N),
+            clock=self.network.clock,
+        )
+
+    async def kill(self, ring: KademliaRing) -> None:
+        self.rings.remove(ring)
+        await ring.close()
+
+    def held(self, ring: KademliaRing) -> tuple:
+        """What a node truly holds of bob, whatever it says."""
+        store = self.stores[ring]
+        lie, store.lie = store.lie, None
+        try:
+            return store.get("bob", self.network.clock()).pieces
+        finally:
+            store.lie = lie
+
+    def holders(self) -> list[KademliaRing]:
+        return [ring for ring in self.rings if self.held(ring)]
+
+    def did(self, what: str) -> int:
+        return sum(ring.counters().get(f"ring: {what}", 0) for ring in self.rings)
+
+    async def look(self) -> Found:
+        reader = self.rings[0]
+        directory = Directory(reader, dealing_public=self.overlay.dealing.public, k=K, n=N, clock=self.network.clock)
+        return await directory.find("bob")
+
+    async def assert_proved(self) -> None:
+        found = await self.look()
+        assert found.bundle == self.bob.public
+        assert found.basis == "polynomial"
+
+
+async def bury(town: Town) -> None:
+    """Let those who hold a piece at first die one by one, as far as seven nodes stay."""
+    for ring in town.holders()[: len(town.rings) - N]:
+        await town.kill(ring)
+        await asyncio.sleep(BETWEEN_S)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_name_outlives_its_holders_who_die_one_by_one_while_the_owner_is_away(seed):
+    town = Town(seed)
+
+    async def program():
+        async with town.running():
+            await asyncio.sleep(AWAY_S)
+            await bury(town)
+            assert len(town.rings) == N
+            assert town.did("piece rebuilt") > 0
+            held = {piece for ring in town.rings for piece in town.held(ring)}
+            # signatures and all: nobody can tell a rebuilt piece from the one that was dealt
+            assert held == set(town.pieces)
+            assert len(town.holders()) == N
+            await town.assert_proved()
+
+    town.network.run(program())
+
+
+def test_without_seals_the_same_deaths_leave_too_few_pieces_for_the_rule():
+    town = Town(1)
+
+    async def program():
+        async with town.running(sealed=False):
+            await asyncio.sleep(AWAY_S)
+            await bury(town)
+            assert town.did("piece rebuilt") == 0
+            assert town.did("piece past repair") > 0
+            assert len({piece.index for ring in town.rings for piece in town.held(ring)}) < 2 * K - 1
+
+    town.network.run(program())
+
+
+def test_nobody_mends_for_an_owner_whose_record_lives(monkeypatch):
+    monkeypatch.setattr("adapter.upkeep.RECORD_LIFETIME_S", 600)
+    town = Town(3)
+
+    async def program():
+        async with town.running():
+            await town.kill(town.holders()[0])
+            await asyncio.sleep(BETWEEN_S)
+            assert town.did("piece rebuilt") == town.did("piece copied") == 0
+
+    town.network.run(program())
+
+
+@pytest.mark.parametrize("manner", ["changed shares", "the thief's pieces", "nothing"])
+def test_fewer_than_k_liars_make_no_honest_node_keep_a_false_share(manner):
+    town = Town(4)
+
+    async def program():
+        async with town.running():
+            eve = PrivateBundle.generate()
+            # signed with the dealing key, in bob's name and under his thumbprint
+            thiefs = tuple(
+                replace(piece, signature=town.overlay.dealing.sign(piece.domain(), piece.signed_bytes()))
+                for piece in (
+                    replace(piece, thumbprint=town.bob.public.thumbprint())
+                    for piece in town.overlay.pieces(eve, "bob", k=K, n=N)
+                )
+            )
+            lie = {
+                "changed shares": changed_shares,
+                "the thief's pieces": another_key(thiefs, None),
+                "nothing": nothing,
+            }[manner]
+            liars = town.holders()[: K - 1]
+            for liar in liars:
+                town.stores[liar].lie = lie
+            await asyncio.sleep(AWAY_S)
+            honest = [ring for ring in town.holders() if ring not in liars]
+            await town.kill(honest[0])
+            await asyncio.sleep(BETWEEN_S)
+            assert town.did("piece rebuilt") + town.did("piece copied") > 0
+            for ring in town.rings:
+                assert set(town.held(ring)) <= set(town.pieces)
+            await town.assert_proved()
+
+    town.network.run(program())
+
+
+def test_false_seals_are_kept_by_nobody():
+    town = Town(5)
+
+    async def program():
+        async with town.running():
+            eve = PrivateBundle.generate()
+            holder, evil = town.holders()[:2]
+            true = town.stores[holder].seals("bob", town.network.clock())
+            assert true == Seals.issue(town.bob, town.pieces)
+            hers = Seals.issue(eve, town.overlay.pieces(eve, "bob", k=K, n=N, seconds=90_000))
+            in_his_name = replace(hers[0], bundle=town.bob.public.encode())
+            for false in (*hers, in_his_name):
+                assert not await evil.store_at(holder.me, None, false)
+            assert town.stores[holder].seals("bob", town.network.clock()) == true
+
+    town.network.run(program())
