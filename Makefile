@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-setup bench bench-sip bench-flood bench-ring zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-sound interop-setup bench bench-sip bench-flood bench-ring zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ interop: setup ## real phones on a LAN of namespaces: root, Debian or Ubuntu (AR
 
 interop-quick: setup ## the same with five pairs of phones, in under three minutes
 	@$(PY) -m tests.interop --quick $(ARGS)
+
+interop-sound: setup ## a call through a virtual sound card: correlation, mouth-to-ear latency, dropouts (PulseAudio); build/bench/sound.json
+	@$(PY) -m tests.sound $(ARGS)
 
 interop-setup: ## install the phones and what listens to them (root, apt); says what cannot be had
 	@tests/interop/setup.sh

@@ -1,0 +1,182 @@
+"""What an ear heard of a mouth: how well, how late, and what was missing.  I/O: none; numpy.
+
+Both are samples of one recording at audio.RATE_HZ, so the same place in both is the same moment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from adapter.softphone.audio import RATE_HZ, score
+
+if TYPE_CHECKING:
+    from adapter.softphone.audio import Samples
+
+WINDOW_S: Final = 0.5
+HOP_S: Final = 0.25
+EARLIEST_S, LATEST_S = -0.02, 0.8
+"""Where a window of what was said is looked for in what was heard."""
+SAME: Final = 0.8
+"""Normalised correlation from which a window tells how late it is."""
+BLOCK: Final = RATE_HZ // 200
+"""Samples of 5 ms, the shortest dropout that counts."""
+AROUND: Final = BLOCK // 2
+"""Samples before and after a block that are compared with it."""
+LOUD_SHARE: Final = 0.3
+"""A block is looked at if it has this share of the loudness (RMS) of the whole."""
+ALIKE: Final = 0.5
+"""Correlation under which a block is missing: codecs leave 0.9 and more, an unrelated one has 0.0."""
+FAINT: Final = 0.3
+"""Share of its loudness under which a block is missing."""
+NUDGE: Final = 2
+"""Samples that a block may lie beside its window's place."""
+APART: Final = 4
+"""Missing blocks with less than so many good ones between them are one dropout."""
+SLIP_S: Final = 0.004
+"""A jump of the lag between two windows, with nothing missing between them, is a dropout too: sound was put in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hearing:
+    """One direction of a call."""
+
+    correlation: float
+    """Median of the normalised correlations of seconds of speech, as audio.score."""
+    bad_windows: int
+    windows: int
+    lags: tuple[tuple[float, float], ...]
+    """When it was said and how much later it was heard, in seconds."""
+    dropouts: tuple[tuple[float, float], ...]
+    """When sound was missing or put in, and how long, in seconds."""
+    seconds: float
+    """Length of the speech, from its first sound to its last."""
+
+    def latency_ms(self, quantile: float) -> float:
+        """Return a quantile of the lags in milliseconds; NaN without any."""
+        return round(float(np.quantile([lag for _, lag in self.lags], quantile)) * 1000, 1) if self.lags else np.nan
+
+    @property
+    def dropouts_per_minute(self) -> float:
+        """Dropouts of 5 ms and more in a minute of speech."""
+        return round(len(self.dropouts) / (self.seconds / 60), 2) if self.seconds else np.nan
+
+    @property
+    def growth_ms(self) -> float:
+        """How much later the last fifth of the speech was heard than the first, in milliseconds, of medians."""
+        lags = [lag for _, lag in self.lags]
+        fifth = max(1, len(lags) // 5)
+        return round(float(np.median(lags[-fifth:]) - np.median(lags[:fifth])) * 1000, 1) if lags else np.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures."""
+        return {
+            "correlation": self.correlation,
+            "windows": self.windows,
+            "bad_windows": self.bad_windows,
+            "latency_ms": {name: self.latency_ms(q) for name, q in QUANTILES.items()},
+            "growth_ms": self.growth_ms,
+            "seconds": round(self.seconds, 1),
+            "dropouts": [{"at_s": round(at, 3), "ms": round(long * 1000, 1)} for at, long in self.dropouts],
+            "dropouts_per_minute": self.dropouts_per_minute,
+        }
+
+
+QUANTILES: Final = {"min": 0.0, "median": 0.5, "p95": 0.95, "max": 1.0}
+
+
+def hear(mouth: Samples, ear: Samples) -> Hearing:
+    """Compare what was said with what was heard."""
+    loud = float(np.sqrt(np.mean(mouth**2)))
+    sounding = np.flatnonzero(np.abs(mouth) > loud)
+    if not len(sounding):
+        return Hearing(correlation=0.0, bad_windows=0, windows=0, lags=(), dropouts=(), seconds=0.0)
+    first, last = int(sounding[0]), int(sounding[-1])
+    loud = float(np.sqrt(np.mean(mouth[first:last] ** 2)))
+    lags = _lags(mouth, ear, first, last, loud)
+    whole = score(mouth, ear, loop=False)
+    return Hearing(
+        correlation=whole.median,
+        bad_windows=whole.bad,
+        windows=whole.windows,
+        lags=tuple((at / RATE_HZ, lag / RATE_HZ) for at, lag in lags),
+        dropouts=tuple(
+            (at / RATE_HZ, long / RATE_HZ) for at, long in _dropouts(mouth, ear, lags, span=(first, last), loud=loud)
+        ),
+        seconds=(last - first) / RATE_HZ,
+    )
+
+
+def _lags(mouth: Samples, ear: Samples, first: int, last: int, loud: float) -> list[tuple[int, int]]:
+    """Return where windows of speech begin and by how many samples later they were heard."""
+    size, found = int(WINDOW_S * RATE_HZ), []
+    earliest, latest = int(EARLIEST_S * RATE_HZ), int(LATEST_S * RATE_HZ)
+    for at in range(first, last - size, int(HOP_S * RATE_HZ)):
+        said = mouth[at : at + size]
+        low, high = at + earliest, at + size + latest
+        if low < 0 or high > len(ear) or np.sqrt(np.mean(said**2)) < LOUD_SHARE * loud:
+            continue
+        around = ear[low:high]
+        width = 1 << (len(around) + size).bit_length()
+        product = np.fft.irfft(np.fft.rfft(around, width) * np.conj(np.fft.rfft(said, width)), width)
+        product = product[: len(around) - size + 1]
+        power = np.concatenate(([0.0], np.cumsum(around**2)))
+        energy = np.maximum(power[size:] - power[:-size], 1e-6 * np.sum(said**2))
+        peaks = product / np.sqrt(np.sum(said**2) * energy)
+        best = int(np.argmax(peaks))
+        if peaks[best] >= SAME:
+            found.append((at, best + earliest))
+    return found
+
+
+def _dropouts(
+    mouth: Samples, ear: Samples, lags: list[tuple[int, int]], *, span: tuple[int, int], loud: float
+) -> list[tuple[int, int]]:
+    """Return where sound is missing in the ear, or was put in, and how long, in samples of the mouth."""
+    first, last = span
+    if not lags:
+        return [(first, last - first)]
+    starts = np.array([at for at, _ in lags])
+    gain = _gain(mouth, ear, lags)
+    missing: list[tuple[int, int]] = []
+    good = APART
+    for at in range(first + AROUND, last - BLOCK - AROUND, BLOCK):
+        said = mouth[at - AROUND : at + BLOCK + AROUND]
+        if np.sqrt(np.mean(mouth[at : at + BLOCK] ** 2)) < LOUD_SHARE * loud:
+            continue
+        near = int(np.searchsorted(starts, at))
+        places = {lag + nudge for _, lag in lags[max(0, near - 3) : near + 2] for nudge in range(-NUDGE, NUDGE + 1)}
+        if any(_holds(said, ear[at - AROUND + place : at + BLOCK + AROUND + place], gain) for place in places):
+            good += 1
+            continue
+        if good < APART:
+            missing[-1] = (missing[-1][0], at + BLOCK - missing[-1][0])
+        else:
+            missing.append((at, BLOCK))
+        good = 0
+    window = int(WINDOW_S * RATE_HZ)
+    slips = [
+        (after, abs(later - lag))
+        for (before, lag), (after, later) in itertools.pairwise(lags)
+        if abs(later - lag) >= SLIP_S * RATE_HZ
+        and not any(at < after + window and at + long > before for at, long in missing)
+    ]
+    return sorted(missing + slips)
+
+
+def _gain(mouth: Samples, ear: Samples, lags: list[tuple[int, int]]) -> float:
+    size = int(WINDOW_S * RATE_HZ)
+    shares = [
+        np.sqrt(np.mean(ear[at + lag : at + lag + size] ** 2) / np.mean(mouth[at : at + size] ** 2)) for at, lag in lags
+    ]
+    return float(np.median(shares))
+
+
+def _holds(said: Samples, heard: Samples, gain: float) -> bool:
+    own, other = float(np.sqrt(np.sum(said**2))), float(np.sqrt(np.sum(heard**2)))
+    if len(heard) < len(said) or other < FAINT * gain * own:
+        return False
+    return float(np.dot(said, heard)) >= ALIKE * own * other
