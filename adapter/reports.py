@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.config import format_address
 from adapter.pins import digits
 from overlay.ring.ids import id_to_bytes, piece_position
+from overlay.ring.sessions import OVER_THE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,6 +142,14 @@ def one_way_warnings(phones: Mapping[str, Sequence[Binding]]) -> list[str]:
         for binding in bindings
         if binding.is_one_way
     ]
+
+
+def flood_warnings(counters: Mapping[str, int]) -> list[str]:
+    """Say that a member of the ring asked more of this node than an honest one does."""
+    dropped = counters.get(f"session: {OVER_THE_RATE}", 0)
+    if not dropped:
+        return []
+    return [f"a node of the ring asked more than its share of this one: {dropped} datagrams dropped unread"]
 
 
 def _node(peer: Peer) -> str:

@@ -25,7 +25,7 @@ from adapter.membership import Membership
 from adapter.pin_file import load_pins, save_pins
 from adapter.pins import Pins
 from adapter.problems import Problem
-from adapter.reports import door_report, lookup_report, one_way_warnings, ring_report, user_report
+from adapter.reports import door_report, flood_warnings, lookup_report, one_way_warnings, ring_report, user_report
 from adapter.sip.certificate import load_or_create as load_certificate
 from adapter.sip.endpoint import SipEndpoint
 from adapter.sip.registrations import Registrations
@@ -194,6 +194,7 @@ class AdapterService:
         membership = self._membership
         running = membership.running
         phones = {user: self._endpoint.contacts(user) for user in self.users}
+        on_ring = {} if running is None else running.counters()
         return {
             "event": "status",
             "pid": os.getpid(),
@@ -204,10 +205,11 @@ class AdapterService:
             **door_report(self._endpoint, self._fingerprint),
             "nodes": 0 if running is None else len(running.peers()) + 1,
             "users": [user_report(user, membership, phones[user]) for user in self.users],
-            "warnings": one_way_warnings(phones),
+            "warnings": [*one_way_warnings(phones), *flood_warnings(on_ring)],
             "counters": dict(self._endpoint.counters)
             | dict(self._exchange.counters)
-            | ({} if running is None else dict(membership.proofs.counters)),
+            | ({} if running is None else dict(membership.proofs.counters))
+            | on_ring,
         }
 
     async def lookup(self, aor: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from overlay.ring.answers import Answering
 from overlay.ring.calls import Call, Calls, Verdict
 from overlay.ring.liveness import Liveness
 from overlay.ring.retransmission import QUICK, Patience
-from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_request
+from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_request, is_answer_to
 from overlay.ring.session_events import Established, Event, Received
 
 if TYPE_CHECKING:
@@ -182,6 +182,8 @@ class HardRpc(RPCProtocol):
         self.liveness.heard(peer.id)
 
     def _on_message(self, peer: Peer, payload: bytes) -> None:
+        if not is_answer_to(payload, self._outstanding):
+            self.sessions.charge(peer.id)
         try:
             message = decode_message(payload)
             self._heard(peer, message)

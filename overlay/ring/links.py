@@ -19,6 +19,12 @@ MAX_SESSIONS: Final = 2048
 MAX_PREVIOUS: Final = 3
 """Replaced sessions of one peer that still receive."""
 GRACE_S: Final = 30.0
+REQUEST_BURST: Final = 8192
+REQUESTS_PER_SECOND: Final = 512.0
+"""What one member may make this node work for, at once and in the long run: 3 % of a processor. The busiest honest
+moment, a leave in a ring of two, takes some 4,000 requests [docs/adr/0020]."""
+BURST_S: Final = REQUEST_BURST / REQUESTS_PER_SECOND
+_REQUEST_S: Final = 1 / REQUESTS_PER_SECOND
 CROSSING_S: Final = 0.3
 """Handshakes in both directions that lie no further apart have crossed; a node that restarts takes longer."""
 
@@ -26,7 +32,7 @@ CROSSING_S: Final = 0.3
 class Link:
     """What this node shares with one peer."""
 
-    __slots__ = ("current", "hello_time_ms", "met_at", "previous", "suspect")
+    __slots__ = ("current", "hello_time_ms", "met_at", "paid_until", "previous", "suspect")
 
     def __init__(self, current: Session) -> None:
         self.current = current
@@ -39,6 +45,16 @@ class Link:
         """The peer hinted that it lost the session: send nothing before a new handshake or a sign of life."""
         self.hello_time_ms = 0
         """The newest clock in a hello of the peer that led to a session."""
+        self.paid_until = 0.0
+        """When all that the peer asked for so far will have been worth its share of REQUESTS_PER_SECOND."""
+
+    def charge(self, now: float) -> None:
+        """Count one message of the peer that nobody here waited for."""
+        self.paid_until = max(self.paid_until, now) + _REQUEST_S
+
+    def is_spent(self, now: float) -> bool:
+        """Tell whether the peer has asked for more than its share, the burst included."""
+        return self.paid_until - now > BURST_S
 
     @property
     def peer(self) -> Peer:
@@ -157,6 +173,11 @@ class Links:
         """Forget every peer at an address."""
         for ring_id in [link.peer.id for link in self._links.values() if link.peer.address == address]:
             self.drop(ring_id)
+
+    def rebase(self, now: float) -> None:
+        """Follow a clock that was put back: nobody has used up more than the whole burst."""
+        for link in self._links.values():
+            link.paid_until = min(link.paid_until, now + BURST_S)
 
     def sweep(self, now: float) -> None:
         """Forget sessions past their age or their peer's credential, and replaced ones that fell silent."""

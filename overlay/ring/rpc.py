@@ -9,11 +9,14 @@ C msgpack writes the same bytes as the library's u-msgpack and is 13 to 113 time
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
 from overlay.errors import LocalError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 MESSAGE_ID_BYTES: Final = 20
 MAX_MESSAGE_BYTES: Final = 1400
@@ -76,6 +79,11 @@ def decode_message(data: bytes) -> Request | Answer:
     if kind == _ANSWER:
         return Answer(message_id=message_id, value=value)
     return _request(message_id, value)
+
+
+def is_answer_to(data: bytes, asked: Container[bytes]) -> bool:
+    """Tell whether a message is an answer that bears one of these message ids, without reading it."""
+    return data[:1] == _ANSWER and data[1:_HEADER_BYTES] in asked
 
 
 def packed_size(value: Any) -> int:

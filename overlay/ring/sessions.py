@@ -12,7 +12,8 @@ The rules:
    half-open places for some seconds and changes nothing else.
 5. Who has not proved its address gets fewer bytes than it sent: an ANSWER is smaller than a HELLO, a RESET than DATA.
 6. A RESET proves nothing. It makes us send a HELLO, and wait for its answer, while the old session stays as it is.
-7. Everything refused is counted under its reason and dropped in silence.
+7. Who has made this node work for more than its share is not heard until that is paid off, before anything is opened.
+8. Everything refused is counted under its reason and dropped in silence.
 
     half-open --first DATA--> current --newer session--> previous --30 s of silence--> gone
          \--5 s--> gone          \--RESET--> suspect (payloads wait for a new handshake)
@@ -75,6 +76,8 @@ RESET_MIN_AGE_S: Final = 0.2
 REPLAY_GUARD_S: Final = 10.0
 """A peer heard of so recently did not restart with its clock put back: an older hello of it is a replay."""
 SWEEP_S: Final = 2.0
+OVER_THE_RATE: Final = "data over the rate"
+"""The counter of frames that came from a member who had used up its share."""
 
 
 class Sessions:
@@ -228,6 +231,12 @@ class Sessions:
         link = self._links.get(ring_id)
         return None if link is None else link.met_at
 
+    def charge(self, ring_id: RingId) -> None:
+        """Count a message of a peer, just received, that nobody here waited for: a request, or an answer to nothing."""
+        link = self._links.get(ring_id)
+        if link is not None:
+            link.charge(self._now)
+
     def peers(self) -> list[Peer]:
         """Return every peer with a session."""
         return self._links.peers()
@@ -250,6 +259,9 @@ class Sessions:
             raise RemoteError("data from another address")
         if not session.is_usable(now):
             raise RemoteError("session expired")
+        # who forges a frame of this session opens nothing, and so spends nothing of the peer's
+        if (link := self._links.get(session.peer.id)) is not None and link.is_spent(now):
+            raise RemoteError(OVER_THE_RATE)
         payload = session.open(data, counter, now)
         if unconfirmed is not None:
             self._half_open.remove(index)
@@ -384,6 +396,7 @@ class Sessions:
         if now < self._now:
             # the wall clock was put back: nothing may wait for a time that is an hour away now
             self._attempts.rebase(now)
+            self._links.rebase(now)
             self._swept_at = min(self._swept_at, now)
         self._now = now
         if now - self._swept_at >= SWEEP_S:
