@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 USERS = ("alice", "bob", "carol", "dave", "erin")
-KILLED = "carol"
-RESTARTED = ("alice", "dave")
-"""Half of those who are left."""
+AWAY = {404, 408, 480, 504}
+"""What a caller may hear of a user who does not run."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ring() -> AsyncIterator[Cast]:
+    """Everybody registered and the bootstrap killed; each test leaves everybody running."""
     async with scene(*USERS) as cast:
+        assert cast.bootstrap is not None
+        await cast.bootstrap.kill()
         yield cast
 
 
@@ -47,25 +49,40 @@ async def call(ring: Cast, caller: str, callee: str) -> int:
 
 
 async def each_calls_each(ring: Cast, users: tuple[str, ...]) -> dict[str, int]:
-    """Let every user call every other, one call after the other, and return what did not end as it should."""
-    statuses = {
-        f"{one} calls {other}": await call(ring, one, other) for one in users for other in users if one != other
-    }
-    return {pair: status for pair, status in statuses.items() if status != 302}
+    """Let every user call every other, all callers at once, and return what did not end as it should."""
+
+    async def calls(caller: str) -> dict[str, int]:
+        return {f"{caller} calls {other}": await call(ring, caller, other) for other in users if other != caller}
+
+    statuses = [pair for told in await asyncio.gather(*map(calls, users)) for pair in told.items()]
+    return {pair: status for pair, status in statuses if status != 302}
 
 
-async def test_killed_bootstrap_then_a_killed_node_then_half_restarted(ring: Cast):
-    assert ring.bootstrap is not None
-    await ring.bootstrap.kill()
+async def restart(ring: Cast, *users: str) -> None:
+    """Start adapters anew, all at once, and let their phones register; nobody answers for the bootstrap."""
+    await asyncio.gather(*(ring.start_adapter(user) for user in users))
+    for user in users:
+        assert status_of(await phones_of(ring)[user].register(user, ring.sip[user])) == 200
+
+
+async def test_killed_bootstrap(ring: Cast):
     assert await each_calls_each(ring, USERS) == {}
 
-    await ring.adapters[KILLED].kill()
-    left = tuple(user for user in USERS if user != KILLED)
-    assert await each_calls_each(ring, left) == {}
-    assert await call(ring, "alice", KILLED) in {408, 480, 404, 504}, "who does not run cannot be called"
 
-    await asyncio.gather(*(ring.adapters[user].kill() for user in RESTARTED))
-    for user in RESTARTED:
-        await ring.start_adapter(user)
-        assert status_of(await phones_of(ring)[user].register(user, ring.sip[user])) == 200
+@pytest.mark.parametrize("killed", USERS)
+async def test_any_single_node_killed_then_half_of_the_others_restarted(ring: Cast, killed: str):
+    place = USERS.index(killed)
+    left = USERS[place + 1 :] + USERS[:place]
+    half = left[::2]
+
+    await ring.adapters[killed].kill()
     assert await each_calls_each(ring, left) == {}
+    assert await call(ring, left[0], killed) in AWAY, "who does not run cannot be called"
+
+    await asyncio.gather(*(ring.adapters[user].kill() for user in half))
+    await restart(ring, *half)
+    assert await each_calls_each(ring, left) == {}
+
+    await restart(ring, killed)
+    found = {user: (await call(ring, user, killed), await call(ring, killed, user)) for user in left}
+    assert found == dict.fromkeys(left, (302, 302))
