@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from adapter.sound_words import figures, trouble_words
+
 Event = Mapping[str, Any]
 STEP_WIDTH: Final = 24
 """Characters of the longest step name, "302 Moved Temporarily", and some air."""
@@ -212,11 +214,13 @@ def _ended(event: Event) -> Text | None:
     text = Text.assemble(("call ended", _GOOD), f" after {duration(event.get('duration_s', 0.0))}")
     if event.get("reason"):
         text.append(f": {event['reason']}")
-    received, lost = int(event.get("packets_received", 0)), int(event.get("packets_lost", 0))
-    if received + lost:
-        text.append(f"\nheard {received} packets, {lost} lost ({100 * lost / (received + lost):.1f} %)", style=_QUIET)
-        text.append(f", jitter {event.get('jitter_ms', 0.0):.1f} ms", style=_QUIET)
+    if line := figures(event):
+        text.append(f"\n{line}", style=_QUIET)
     return text
+
+
+def _troubled(event: Event) -> Text:
+    return Text(trouble_words(event, str(event.get("peer", "the other side"))), style=_DOUBT if event["on"] else _GOOD)
 
 
 def _child_died(event: Event) -> Text:
@@ -295,6 +299,8 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "established": _established,
     "audio-lost": _audio_lost,
     "levels": lambda _: None,
+    "quality": lambda _: None,
+    "troubled": _troubled,
     "keys": lambda event: Text(str(event["text"]), style=_QUIET),
     "muted": lambda event: Text("muted: silence is sent" if event["on"] else "no longer muted"),
     "held": _held,

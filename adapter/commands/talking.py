@@ -10,6 +10,7 @@ from typing import Final
 from adapter.screen import Screen
 from adapter.softphone import events
 from adapter.softphone.phone import PhoneError, Softphone
+from adapter.sound_words import verdict
 
 HELP: Final = "keys: m mute, p hold, + and - volume, 0-9 * # dial, h hang up"
 VOLUMES: Final = (0, 25, 50, 75, 100, 150, 200, 300)
@@ -28,7 +29,7 @@ class Talk:
         self._since = time.monotonic()
         self._muted = self._held = self._held_there = False
         self._volume = VOLUMES.index(100)
-        self._levels = ""
+        self._levels = self._quality = ""
 
     def begin(self) -> None:
         """Show that the call is up."""
@@ -48,6 +49,8 @@ class Talk:
         match event:
             case events.Levels(microphone=microphone, speaker=speaker):
                 self._levels = f"you {meter(microphone)} {self._peer} {meter(speaker)}"
+            case events.Quality(mos=mos):
+                self._quality = f"sounds {verdict(mos)}"
             case events.Held(on=on, here=True):
                 self._held = on
             case events.Held(on=on):
@@ -85,7 +88,7 @@ class Talk:
             f"{self._peer} holds" if self._held_there else "",
             f"volume {VOLUMES[self._volume]} %" if VOLUMES[self._volume] != 100 else "",  # noqa: PLR2004 -- as it comes
         ]
-        words = ["in call with", self._peer, *(f"({state})" for state in states if state), self._levels]
+        words = ["in call with", self._peer, *(f"({state})" for state in states if state), self._levels, self._quality]
         self._screen.wait(" ".join(filter(None, words)), since=self._since)
 
 

@@ -7,7 +7,6 @@ one Contact is tried and a second redirect is the end. What a callback raises, S
 the call instead.
 """
 
-import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -16,14 +15,12 @@ from typing import Any, Final, TypeVar
 import pjsua2 as pj
 
 from adapter.softphone import checks, events
+from adapter.softphone.hearing import Hearing
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import clip
-from adapter.softphone.patience import Patience, SoundWatch
-from adapter.softphone.tally import Tally
+from adapter.softphone.patience import Patience
 from overlay.errors import RemoteError
 
-COUNT_EVERY_S: Final = 1.0
-"""How often the received packets are counted."""
 BYE_GRACE_S: Final = 2.0
 """How long a call that we hung up may take to say that it is over, before it is destroyed anyway."""
 TRYING: Final = 100
@@ -84,15 +81,13 @@ class LiveCall(pj.Call):
         self._target: checks.Target | None = None
         self._redirects = 0
         self._patience: Patience | None = None if self._outgoing else Patience.ringing(now)
-        self._sound: SoundWatch | None = None
+        self._hearing = Hearing(emit)
         self._born_at = now
         self._established_at: float | None = None
-        self._count_at = 0.0
         self._doom: tuple[str, str] | None = None
         self._refusal = 0
         self._hung_up_at: float | None = None
         self._disconnected: tuple[float, int, str] | None = None
-        self._tally = Tally()
         self._held: str = ""
         self._dead = False
 
@@ -169,8 +164,9 @@ class LiveCall(pj.Call):
         """Look at the clocks, and hang up where it is due."""
         if self._disconnected is not None or self._hung_up_at is not None:
             return
-        if self._sound is not None and not self._held:
-            self._listen(self._sound, now)
+        if self._hearing.has_begun:
+            if (silence := self._hearing.listen(self, now)) is not None:
+                self.doom("no sound", silence)
         elif self._patience is not None and (lost := self._patience.run_out(now)) is not None:
             self.doom(*lost, 0 if self._outgoing else UNAVAILABLE)
         if self._doom is not None:
@@ -201,7 +197,7 @@ class LiveCall(pj.Call):
             cause=cause,
             established=established,
             duration_s=round(at - self._established_at, 3) if self._established_at is not None else 0.0,
-            **self._tally.fields(),
+            **self._hearing.fields(),
         )
 
     # ------------------------------------------------------------------ what PJSIP tells
@@ -280,7 +276,8 @@ class LiveCall(pj.Call):
     @_guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  PJSIP's name
         """Take the figures: the last moment they can be had, also after the other side's BYE and before a re-INVITE."""
-        self._tally.add(self.getStreamStat(prm.streamIdx), self.getMedTransportInfo(prm.streamIdx).srcRtpName)
+        source = self.getMedTransportInfo(prm.streamIdx).srcRtpName
+        self._hearing.stream_ended(self.getStreamStat(prm.streamIdx), source)
 
     @_guarded
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: ARG002, N802  PJSIP's name
@@ -290,7 +287,6 @@ class LiveCall(pj.Call):
         if info.state == pj.PJSIP_INV_STATE_CONFIRMED and self._established_at is None:
             self._established_at = now
             self._patience = None
-            self._sound = SoundWatch(now)
             self._emit(self._established(self._target.uri if self._target else info.remoteUri, now))
         elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._disconnected = (now, info.lastStatusCode, clip(info.lastReason))
@@ -304,8 +300,7 @@ class LiveCall(pj.Call):
         now = time.monotonic()
         self._emit(events.Held(at=now, on=bool(held), here=(held or self._held) == "here"))
         self._held = held
-        if self._sound is not None:
-            self._sound = SoundWatch(now)
+        self._hearing.hold(on=bool(held), now=now)
 
     def _established(self, remote_uri: str, now: float) -> events.Established:
         media_remote = codec = ""
@@ -314,6 +309,7 @@ class LiveCall(pj.Call):
             media_remote, codec = stream.remoteRtpAddress, stream.codecName
         except pj.Error:
             self.doom("no media", "the other side offers no sound")
+        self._hearing.begin(codec, now)
         return events.Established(
             at=now,
             status=OK,
@@ -324,17 +320,6 @@ class LiveCall(pj.Call):
             encrypted=self.encrypted,
             setup_ms=round((now - self._born_at) * 1000, 1),
         )
-
-    def _listen(self, sound: SoundWatch, now: float) -> None:
-        if now - self._count_at < COUNT_EVERY_S:
-            return
-        self._count_at = now
-        with contextlib.suppress(pj.Error):  # no stream just now, as between two offers: counts as silence
-            sound.count(self.getStreamStat(0).rtcp.rxStat.pkt, now)
-        if (silence_s := sound.warning(now)) is not None:
-            self._emit(events.AudioLost(at=now, seconds=round(silence_s, 1)))
-        if (reason := sound.run_out(now)) is not None:
-            self.doom("no sound", reason)
 
     def _their_doing(self, status: int, phrase: str) -> tuple[str, str]:
         if self._established_at is not None:

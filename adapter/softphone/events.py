@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapter.softphone.message import Message
+from adapter.softphone.quality import TROUBLES
 from overlay.errors import LocalError
 
 
@@ -146,6 +147,45 @@ class SoundLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality(Event):
+    """How the call has sounded for the last quality.WINDOW_S; shares of packets in percent."""
+
+    codec: str
+    loss_percent: float
+    """What the network lost on the way to us."""
+    late_percent: float
+    """What came too late to be heard."""
+    loss_there_percent: float
+    """What the network lost on the way to the other side, by that side's reports."""
+    jitter_ms: float
+    rtt_ms: float
+    """0.0 until the other side's first report, some 5 s into the call."""
+    delay_ms: float
+    """From mouth to ear, without what microphone and loudspeaker take."""
+    rating: float
+    """R of the E-model, 0 to 100 [ITU-T G.107]."""
+    mos: float
+    """Mean opinion score, 1.0 to 4.5, of a telephone call that sounds like this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Troubled(Event):
+    """Something began to spoil the sound, or no longer does."""
+
+    trouble: str
+    """One of quality.TROUBLES."""
+    on: bool
+    figure: float
+    """A share of the packets, 0.0 to 1.0; of `delay` the milliseconds from mouth to ear."""
+
+    def __post_init__(self) -> None:
+        """Hold the trouble to its list; LocalError otherwise."""
+        super(Troubled, self).__post_init__()  # zero-argument super() does not work in a slotted dataclass
+        if self.trouble not in TROUBLES:
+            raise LocalError(f"no such trouble: {self.trouble!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AudioLost(Event):
     """Nothing was received for this long; SoundWatch hangs up later unless sound comes back."""
 
@@ -184,10 +224,24 @@ class Ended(Event):
     packets_sent: int = 0
     packets_lost: int = 0
     """RTP packets that the sequence numbers say should have come."""
+    packets_late: int = 0
+    """RTP packets that came after their turn."""
+    packets_lost_there: int = 0
+    """Packets of ours that the other side reported lost."""
+    loss_percent: float = 0.0
+    """Lost or late, of all that should have been heard."""
     jitter_ms: float = 0.0
     """Mean, of what we received."""
     rtt_ms: float = 0.0
-    """Mean by RTCP; 0.0 where none came (first report after about 5 s)."""
+    """The latest by RTCP; 0.0 where none came (first report after about 5 s)."""
+    delay_ms: float = 0.0
+    """From mouth to ear, without what microphone and loudspeaker take; 0.0 where nothing was heard, as for the rest."""
+    codec: str = ""
+    """Such as `G722`; of a call that was never up it is empty."""
+    rating: float = 0.0
+    """R of the E-model, 0 to 100, of the whole call as it was heard here [ITU-T G.107]."""
+    mos: float = 0.0
+    """Mean opinion score, 1.0 to 4.5."""
     heard_from: str = ""
     """`host:port` that RTP really came from."""
 

@@ -43,6 +43,8 @@ _EVENTS: Final[Mapping[str, type[events.Event]]] = {
     "incoming": events.Incoming,
     "established": events.Established,
     "audio-lost": events.AudioLost,
+    "quality": events.Quality,
+    "troubled": events.Troubled,
     "levels": events.Levels,
     "held": events.Held,
     "digit": events.Digit,

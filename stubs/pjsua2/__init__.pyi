@@ -265,6 +265,7 @@ class MathStat:
     n: int
     min: int
     max: int
+    last: int
     mean: int
 
 class RtcpStreamStat:
@@ -280,8 +281,12 @@ class RtcpStat:
     txStat: RtcpStreamStat
     rttUsec: MathStat
 
+class JbufState:
+    avgDelayMsec: int
+
 class StreamStat:
     rtcp: RtcpStat
+    jbuf: JbufState
 
 class StreamInfo:
     codecName: str

@@ -56,6 +56,19 @@ EVENTS = [
         setup_ms=3.5,
     ),
     events.AudioLost(at=5.0, seconds=3.0),
+    events.Quality(
+        at=5.0,
+        codec="G722",
+        loss_percent=1.5,
+        late_percent=0.0,
+        loss_there_percent=2.0,
+        jitter_ms=0.5,
+        rtt_ms=1.25,
+        delay_ms=100.6,
+        rating=90.0,
+        mos=4.3,
+    ),
+    events.Troubled(at=5.0, trouble="loss there", on=True, figure=0.04),
     events.Ended(at=6.0, status=200, reason="over", cause="hung up here", established=True, duration_s=2.0),
 ]
 
