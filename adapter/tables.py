@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter.qr import qr_lines
-from adapter.words import attack, plural
+from adapter.sound_words import quality_words
+from adapter.words import attack, duration, plural
 
 Event = Mapping[str, Any]
 NODE_CHARS: Final = 8
@@ -200,12 +201,26 @@ def calls_table(event: Event) -> list[RenderableType]:
     for row in rows:
         call = f"{row.get('caller') or '?'} -> {row.get('callee') or '?'}"
         encrypted = "" if row.get("encrypted") is None else "yes" if row["encrypted"] else "no"
-        good = row.get("status") == _SENT_ON
-        end = Text(f"{row.get('status') or ''} {row.get('reason', '')}".strip(), style=_GOOD if good else _BAD)
         liars = len(_rows(row, "liars"))
         basis = str(row.get("basis") or "nothing proved")
-        table.add_row(_date(row.get("at")), call, basis, encrypted, str(liars or ""), end)
+        table.add_row(_date(row.get("at")), call, basis, encrypted, str(liars or ""), _end_of(row))
     return [table]
+
+
+def _end_of(row: Event) -> Text:
+    """Return how a call ended: by the phone's word, or by the adapter's where it went no further."""
+    talk = row.get("talk")
+    if not isinstance(talk, Mapping):
+        good = row.get("status") == _SENT_ON
+        return Text(f"{row.get('status') or ''} {row.get('reason', '')}".strip(), style=_GOOD if good else _BAD)
+    if talk.get("established"):
+        heard = quality_words(talk)
+        return Text(f"talked {duration(talk.get('duration_s', 0.0))}{heard and ', sounded '}{heard}", style=_GOOD)
+    if row.get("side") != "callee":
+        return Text(str(talk.get("reason", "")), style=_BAD)
+    if talk.get("cause") == "hung up here":
+        return Text(str(talk.get("reason") or "declined"), style=_QUIET)
+    return Text(f"missed: {talk.get('reason', '')}", style=_BAD)
 
 
 TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from adapter.calls import outcomes
-from adapter.calls.contacts import flaw_in, uri_of
+from adapter.calls.contacts import flaw_in, token_digest, uri_of
 from adapter.calls.events import AskHigherSequence, Done, Failure, LookUp, Outcome, SendLine
 from adapter.calls.inviting_table import ANSWER_S, GIVE_UP_S, LAST_S, SEARCH_AFTER_S, TABLE, Input, State
 from adapter.calls.receipt import receipt_of_lookup
@@ -225,6 +225,7 @@ class Inviting:
     def _redirect(self, redirect: Redirect, source: Peer, now: float) -> None:
         self._stamp("redirected", now)
         self._receipt |= {"answered_by": str(source), "contacts": list(redirect.contacts)}
+        self._receipt["call"] = token_digest(redirect.token)
         flaws = {
             contact: flaw_in(contact, node_host=source.host, own=self._own) for contact in redirect.parsed_contacts()
         }

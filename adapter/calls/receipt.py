@@ -5,6 +5,7 @@ Pure; every value fits JSON, none is secret.  Node ids and thumbprints are hex, 
 
 from typing import Any
 
+from adapter.calls.contacts import token_digest
 from adapter.calls.events import Announced, Refused
 from adapter.findings import Found
 from overlay.ring.ids import Peer
@@ -45,6 +46,7 @@ KEPT_REFUSALS = frozenset({"refused", "unverified", "unavailable"})
 def taken_call(found: Found, event: Announced) -> dict[str, Any]:
     """Return the receipt of a call that was let through to one of our users, by the caller's proved key."""
     names = {"caller": event.caller, "callee": event.callee, "encrypted": bool(event.fingerprint)}
+    names["call"] = token_digest(event.token)
     return {"side": "callee"} | receipt_of_lookup(found) | names | {"status": 302, "reason": "sent to the phone"}
 
 

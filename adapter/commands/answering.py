@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 from typing import Final
 
+from adapter.calls.contacts import digest_in
 from adapter.commands.conversation import AdapterWatch, caller_of, phone_event
+from adapter.commands.history import CALLEE, History
 from adapter.commands.talking import Talk
 from adapter.config import Address, format_address
 from adapter.keyboard import Keyboard
@@ -28,6 +30,7 @@ class Answerer:
         phone: Softphone,
         screen: Screen,
         keyboard: Keyboard,
+        history: History,
         *,
         user: str,
         auto_answer: bool,
@@ -39,6 +42,8 @@ class Answerer:
         self._phone, self._screen, self._keyboard = phone, screen, keyboard
         self._user, self._auto_answer, self._duration_s, self._calls = user, auto_answer, duration_s, calls
         self._is_strict = is_strict
+        self._history = history
+        self._call = ""
         self._caller = ""
         self._proof: dict[str, object] = {}
         self._is_refused = False
@@ -99,8 +104,11 @@ class Answerer:
                 if self._duration_s is not None:
                     self._deadline = asyncio.get_running_loop().time() + self._duration_s
                 told |= {"peer": self._caller} | self._proof
+            case events.Troubled():
+                told |= {"peer": self._caller}
             case events.Ended():
                 told |= {"peer": "" if self._is_refused else self._caller}
+                self._remember(event)
                 self._over()
         self._screen.show(told)
         self._after(event)
@@ -108,12 +116,11 @@ class Answerer:
             with contextlib.suppress(PhoneError):  # the caller gave up a moment ago: Ended tells so
                 await (self._phone.answer() if self._auto_answer else self._phone.ring())
         if isinstance(event, events.ChildDied):
-            self._over()
-            await self._revive()
+            await self._revive(event)
 
     async def _judge(self, event: events.Incoming) -> None:
         """Find out what is proved of a call that comes in, and whether it may ring."""
-        self._caller = caller_of(event)
+        self._caller, self._call = caller_of(event), digest_in(event.request_uri)
         self._proof = {"verified": False, "announced": False}
         flaw = "the adapter is away, so that nobody can announce calls"
         if self.watch is not None:
@@ -129,14 +136,21 @@ class Answerer:
         with contextlib.suppress(PhoneError):  # it went away by itself
             await self._phone.answer(NOT_ANNOUNCED)
 
+    def _remember(self, event: events.Ended | events.ChildDied) -> None:
+        if not self._is_refused:  # who was turned away is on the screen; a stranger could fill the history
+            self._history.keep(event, side=CALLEE, caller=self._caller, callee=self._user, call=self._call)
+
     def _over(self) -> None:
         self._deadline = None
         self._is_refused = False
         self._talk = None
         self.idle.set()
 
-    async def _revive(self) -> None:
+    async def _revive(self, died: events.ChildDied) -> None:
         """Start the phone's process anew; an adapter that is away now registers it when it comes back."""
+        if not self.idle.is_set():
+            self._remember(died)
+        self._over()
         try:
             await self._phone.restart()
         except PhoneError as error:

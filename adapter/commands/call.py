@@ -4,8 +4,10 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from adapter.calls.contacts import digest_in
 from adapter.commands import options
 from adapter.commands.conversation import AdapterWatch, phone_event, register
+from adapter.commands.history import CALLER, History
 from adapter.commands.sound import Sound, check_sound, choose_devices
 from adapter.commands.talking import Talk
 from adapter.config import Settings, format_address, parse_user
@@ -84,7 +86,8 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     try:
         async with Softphone() as phone:
             with Keyboard() as keyboard:
-                calling = _Calling(link, phone, screen, args, sound, caller=caller, callee=callee)
+                history = History(settings.state_dir, screen)
+                calling = _Calling(link, phone, screen, args, sound, history=history, caller=caller, callee=callee)
                 keys = asyncio.create_task(calling.obey(keyboard))
                 try:
                     return await calling.run()
@@ -107,11 +110,14 @@ class _Calling:
         args: argparse.Namespace,
         sound: Sound,
         *,
+        history: History,
         caller: str,
         callee: str,
     ) -> None:
         self._link, self._phone, self._screen = link, phone, screen
         self._caller, self._callee = caller, callee
+        self._history = history
+        self._call = ""
         self._play: Path | None = args.play
         self._record: Path | None = args.record
         self._duration_s: float | None = args.duration
@@ -150,6 +156,9 @@ class _Calling:
                 await self._show(event, watch)
             self._screen.rest()
             self._screen.show(phone_event(event))
+            if self._call:  # else the adapter's receipt says all there is
+                names = {"caller": self._caller, "callee": self._callee}
+                self._history.keep(event, side=CALLER, call=self._call, **names)
             return self._conclude(event)
 
     async def obey(self, keyboard: Keyboard) -> None:
@@ -192,6 +201,10 @@ class _Calling:
         match event:
             case events.Registered(status=200):
                 return  # a refresh, or the one that was told already
+            case events.Redirected(contact=contact):
+                self._call = digest_in(contact)
+            case events.Troubled():
+                told |= {"peer": self._callee}
             case events.Ringing():
                 self._screen.wait(f"{self._callee}'s phone rings", clock=True)
             case events.Established():

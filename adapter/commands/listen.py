@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from adapter.commands import options
 from adapter.commands.answering import Answerer
 from adapter.commands.conversation import AdapterWatch, register
+from adapter.commands.history import History
 from adapter.commands.sound import Sound, check_sound, choose_devices
 from adapter.config import Settings, format_address
 from adapter.control_client import ControlError, NoAdapter
@@ -93,6 +94,7 @@ class _Listening:
                 self._phone,
                 self._screen,
                 keyboard,
+                History(self._state.path, self._screen),
                 user=self._user,
                 auto_answer=self._auto_answer,
                 is_strict=self._is_strict,

@@ -78,6 +78,35 @@ async def test_listening_ends_after_the_calls_asked_for(ring: Cast):
     assert next(event for event in alice.events if event["event"] == "ended")["cause"] == "hung up there"
 
 
+async def test_both_sides_keep_how_a_call_went_and_that_one_was_missed(ring: Cast):
+    bob = await listen(ring, "--auto-answer", "--calls", "1", "--json")
+    alice = await call_bob(ring, duration_s=6)
+    assert await alice.wait(20) == 0
+    assert await bob.wait(10) == 0
+    for program in (alice, bob):
+        sounds = next(event for event in program.events if event["event"] == "quality")
+        assert (sounds["codec"], sounds["loss_percent"]) == ("G722", 0.0)
+        assert sounds["mos"] > 4.0
+
+    bob = await listen(ring, "--calls", "1", "--json")
+    argv = [command("secp2psip"), "call", "bob", "--state", ring.state("alice"), "--timeout", "1", "--json"]
+    impatient = await Program.start("impatient alice", argv, folder=ring.folder)
+    ring.phones.append(impatient)
+    assert await impatient.wait(20) == 4
+    assert await bob.wait(10) == 0
+
+    for user, side, second in (("alice", "caller", "hung up here"), ("bob", "callee", "hung up there")):
+        rows = (await ring.ask(user, "calls"))["calls"]
+        assert [(row["side"], row["caller"], row["callee"], row["status"]) for row in rows] == [
+            (side, "alice", "bob", 302)
+        ] * 2
+        talks = [row["talk"] for row in rows]
+        assert [talk["established"] for talk in talks] == [True, False]
+        assert talks[0]["duration_s"] > 4.0
+        assert talks[0]["mos"] > 4.0
+        assert talks[1]["cause"] == second
+
+
 async def test_ctrl_c_ends_listening_with_exit_code_130(ring: Cast):
     bob = await listen(ring, "--json")
     bob.process.send_signal(signal.SIGINT)

@@ -10,6 +10,7 @@ import pytest
 
 from adapter.problems import ExitCode, Problem
 from adapter.screen import Screen
+from adapter.softphone.quality import TROUBLES
 
 LOOKUP = {
     "event": "lookup",
@@ -170,6 +171,67 @@ def test_the_end_of_a_call_has_its_figures(told):
     assert text == (
         "call ended after 1 min 15 s: the other side hung up\nheard 99 packets, 1 lost (1.0 %), jitter 0.4 ms\n"
     )
+
+
+def test_the_end_of_a_call_says_how_it_sounded(told):
+    text = told.show(
+        event="ended",
+        established=True,
+        duration_s=10.0,
+        packets_received=480,
+        packets_lost=20,
+        packets_late=3,
+        jitter_ms=1.0,
+        rtt_ms=4.25,
+        codec="G722",
+        mos=3.87,
+    )
+    assert text.splitlines()[1] == (
+        "heard 480 packets, 20 lost (4.0 %), 3 too late, jitter 1.0 ms, round trip 4.2 ms, G722 sounded fair (3.9)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trouble", "on", "figure", "words"),
+    [
+        ("loss", True, 0.04, "the network loses 4 % of the sound from bob"),
+        ("loss", False, 0.0, "the sound from bob comes whole again"),
+        ("loss there", True, 0.123, "the network loses 12 % of your sound on its way to bob"),
+        ("late", True, 0.05, "5 % of the sound from bob comes too late to be heard"),
+        ("delay", True, 412.0, "the sound takes 0.4 s each way: give bob time to answer"),
+    ],
+)
+def test_what_spoils_the_sound_is_said_in_words(told, trouble, on, figure, words):
+    assert told.show(event="troubled", trouble=trouble, on=on, figure=figure, peer="bob") == f"{words}\n"
+
+
+def test_every_trouble_of_the_phone_has_its_words(told):
+    for trouble in TROUBLES:
+        for on in (True, False):
+            assert told.show(event="troubled", trouble=trouble, on=on, figure=0.1, peer="bob").strip()
+
+
+def test_the_history_says_how_calls_went(told):
+    names = {"caller": "alice", "callee": "bob", "status": 302, "basis": "polynomial"}
+    talked = {"established": True, "duration_s": 61.0, "mos": 4.31, "cause": "hung up there"}
+    missed = {"established": False, "cause": "hung up there", "reason": "the caller gave up"}
+    declined = {"established": False, "cause": "hung up here", "reason": "declined"}
+    text = told.show(
+        event="calls",
+        calls=[
+            names | {"side": "caller", "talk": talked},
+            names | {"side": "callee", "talk": missed},
+            names | {"side": "callee", "talk": declined},
+            names | {"side": "caller", "reason": "bob is there"},
+        ],
+    )
+    ends = [line.rstrip().split("  ")[-1].strip() for line in text.splitlines()[1:]]
+    assert ends == [
+        "talked 1 min 1 s, sounded good (4.3)",
+        "missed: the caller gave up",
+        "declined",
+        "302 bob is there",
+    ]
 
 
 def test_a_call_that_was_declined_was_not_missed(told):
