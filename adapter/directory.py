@@ -11,6 +11,9 @@ I/O: dht, through the Chord interface alone.  [paper §II.C]
    waiting for the other positions: a placement made a moment ago, by somebody who knew one node more or fewer, lies
    there, and so does what liars near the place deny.
 
+Nodes that this adapter caught lying before are left out of the first wave where there are enough others, and asked last
+in the second; what they say counts as before (`adapter.liars`).
+
 What the answers are worth is decided in `adapter.evidence`.  A node may be asked once per lookup, whatever it owns, and
 this adapter's own node is a node like the others.
 """
@@ -22,11 +25,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from adapter.evidence import Evidence
-from adapter.findings import Found, Key, KeyChanged, KeyUnverifiable, NameAway, NameRevoked, NameUnknown
+from adapter.findings import Found, Key, KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
+from adapter.liars import Liars
 from adapter.pins import Pin
 from overlay.ring.chord import Chord, RingUnreachable
-from overlay.ring.ids import Peer, clockwise, clockwise_from, id_from_bytes, piece_position
+from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, id_to_bytes, piece_position
 from overlay.ring.placement import place
+from overlay.trust.acceptance import Liar
 from overlay.trust.pieces import draw_indices
 from overlay.trust.records import LookupRecord
 from overlay.trust.shamir import check_threshold
@@ -63,17 +68,20 @@ class Directory:
         rng: random.Random | None = None,
         clock: Callable[[], float] = time.time,
         pin_of: Callable[[str], Pin | None] = lambda _aor: None,
+        liars: Liars | None = None,
     ) -> None:
         """`dealing_public` is the 32-byte key that signs this overlay's pieces, `k` of `n` its threshold.
 
         `overlay` is its name and `overlay_public` the 32-byte key that may revoke users' keys in their place;
-        `pin_of` tells which key a name means here, if one was proved before.
+        `pin_of` tells which key a name means here, if one was proved before; `liars` is told who lies, and tells who
+        did before.
         """
         check_threshold(k, n)
         self._ring, self._dealing, self._k, self._n = ring, dealing_public, k, n
         self._rng: random.Random = rng or random.SystemRandom()
         self._clock, self._pin_of = clock, pin_of
         self._overlay, self._overlay_public = overlay, overlay_public
+        self._liars = Liars() if liars is None else liars
 
     async def find(
         self,
@@ -103,13 +111,23 @@ class Directory:
             ),
             aor=aor,
             n=self._n,
-            drawn=draw_indices(self._n, 2 * self._k - 1, self._rng),
+            order=draw_indices(self._n, self._n, self._rng),
+            drawn=2 * self._k - 1,
+            shunned={id_from_bytes(one.node) for one in self._liars.all(self._clock())},
             wanted=min_sequence if record_needed else None,
             clock=self._clock,
             trace=trace or _silent,
             pin=self._pin_of(aor),
         )
-        return await search.run(full=full)
+        try:
+            return await search.run(full=full)
+        except LookupFailed as failure:
+            failure.liars = search.caught()
+            raise
+        finally:
+            # however it ended, and whether or not anybody waits for it still
+            for node, why in {liar.node: liar.why for liar in search.caught()}.items():
+                self._liars.note(node, why, self._clock())
 
 
 class _Search:
@@ -122,15 +140,18 @@ class _Search:
         *,
         aor: str,
         n: int,
-        drawn: tuple[int, ...],
+        order: tuple[int, ...],
+        drawn: int,
+        shunned: set[RingId],
         wanted: int | None,
         clock: Callable[[], float],
         trace: Trace,
         pin: Pin | None,
     ) -> None:
         self._pin = pin
+        self._proved: Key | None = None
         self._ring, self._evidence, self._aor, self._n = ring, evidence, aor, n
-        self._drawn, self._wanted, self._clock, self._trace = drawn, wanted, clock, trace
+        self._wanted, self._clock, self._trace = wanted, clock, trace
         # by address too: whoever names a true id at a false address must not keep the true one from being asked
         self._asks: dict[Peer, asyncio.Task[None]] = {}
         self._askings: dict[int, asyncio.Task[None]] = {}
@@ -150,6 +171,9 @@ class _Search:
             self._owners = owners
             for index, owner in owners.items():
                 evidence.place(index, owner)
+        self._shunned = shunned - {ring.me.id}
+        self._avoided = self._places_of_liars()
+        self._drawn = tuple(self._liars_last(order)[:drawn])
 
     async def run(self, *, full: bool) -> Found:
         try:
@@ -168,9 +192,10 @@ class _Search:
             return False
         self._waves = 2
         others = set(range(1, self._n + 1)).difference(self._drawn)
-        self._ask_owners(sorted(others))
+        self._ask_owners(self._liars_last(sorted(others)))
         if full or self._knows_all:
-            self._start(self._ask(peer) for peer in self._known.values())
+            everybody = sorted(self._known.values(), key=lambda peer: peer.id in self._shunned)
+            self._start(self._ask(peer) for peer in everybody)
         if not self._knows_all:
             # a copy lies right behind an owner that is gone, and a look-up past the dead takes long
             without = [index for index in self._positions if not self._evidence.has(index)]
@@ -178,6 +203,19 @@ class _Search:
         self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
         enough = await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full)
         return full or not enough
+
+    def _places_of_liars(self) -> dict[int, RingId]:
+        """Return the pieces that lie with nodes which lied before, as far as this node knows the ring."""
+        if not self._shunned:
+            return {}
+        owners = {index: owner.id for index, owner in self._owners.items()} or {
+            index: min((*self._known, *self._shunned), key=lambda node: clockwise(at, node))
+            for index, at in self._positions.items()
+        }
+        return {index: owner for index, owner in owners.items() if owner in self._shunned}
+
+    def _liars_last(self, indices: Iterable[int]) -> list[int]:
+        return sorted(indices, key=lambda index: index in self._avoided)
 
     def _ask_owners(self, indices: Iterable[int]) -> None:
         for index in indices:
@@ -302,7 +340,7 @@ class _Search:
 
     def _conclude(self, *, everyone: bool) -> Found:
         evidence = self._evidence
-        key = self._key(everyone=everyone)
+        self._proved = key = self._key(everyone=everyone)
         if evidence.is_revoked(key):
             raise NameRevoked(f"the key of {self._aor} is revoked")
         record, record_liars = evidence.newest_record(key, self._clock())
@@ -328,10 +366,18 @@ class _Search:
             waves=self._waves,
             ring_size_known=len(self._known),
             took_ms=self._took_ms(),
+            avoided=tuple(
+                dict.fromkeys(id_to_bytes(node) for index, node in self._avoided.items() if index not in self._drawn)
+            ),
             followed=self._pin is not None and key.bundle.encode() != self._pin.bundle,
         )
         self._trace("key", {"basis": found.basis, "support": found.support, "took_ms": found.took_ms})
         return found
+
+    def caught(self) -> tuple[Liar, ...]:
+        """Return the nodes that lied for certain, by what was proved so far; never this one."""
+        me = id_to_bytes(self._ring.me.id)
+        return tuple(liar for liar in self._evidence.caught(self._proved) if liar.node != me)
 
     def _no_key(self) -> Exception:
         evidence = self._evidence

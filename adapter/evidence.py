@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from adapter.conviction import flaw_of_piece, flaw_of_record, flaw_of_tombstone
 from adapter.findings import Basis, Key, PieceVerdict, fewest_holders
 from adapter.pins import Pin
 from overlay.errors import RemoteError
@@ -61,7 +62,7 @@ class Evidence:
         self._aor, self._dealing, self._k, self._n = aor, dealing_public, k, n
         self._pieces: list[tuple[PieceVerdict, KeyPiece]] = []
         self._records: list[tuple[Peer, LookupRecord]] = []
-        self._tombstones: list[Tombstone] = []
+        self._tombstones: list[tuple[Peer, Tombstone]] = []
         self._judged: tuple[tuple[int, bool, bool], Key | None] | None = None
         self._places: set[tuple[int, RingId]] = set()
         self.answered: dict[Peer, bool] = {}
@@ -93,7 +94,7 @@ class Evidence:
         if holding.record is not None:
             self._records.append((peer, holding.record))
         if holding.tombstone is not None and len(self._tombstones) < MAX_TOMBSTONES:
-            self._tombstones.append(holding.tombstone)
+            self._tombstones.append((peer, holding.tombstone))
         self._judged = None
 
     def has(self, index: int) -> bool:
@@ -161,7 +162,7 @@ class Evidence:
 
     def is_revoked(self, key: Key) -> bool:
         """Whether anybody gave a tombstone of this key: one is enough, for no holder can make one up."""
-        return any(self._revokes(tombstone, key) for tombstone in self._tombstones)
+        return any(self._revokes(tombstone, key) for _, tombstone in self._tombstones)
 
     def _revokes(self, tombstone: Tombstone, key: Key) -> bool:
         named = (tombstone.aor, tombstone.generation, tombstone.bundle)
@@ -172,6 +173,22 @@ class Evidence:
         except RemoteError:
             return False
         return True
+
+    def caught(self, key: Key | None) -> tuple[Liar, ...]:
+        """Return the nodes that lied for certain (`adapter.conviction`), by the key that was proved, if one was.
+
+        Fewer than those that a key names: here nobody is named whom a liar, a clock or a change could put there.
+        """
+        proved = key if key is not None and key.basis == "polynomial" else None
+        caught = list(_liars(proved.verdicts if proved else (verdict for verdict, _ in self._pieces)))
+        for peer, record in self._records:
+            if flaw := flaw_of_record(record, key):
+                caught.append(Liar(node=id_to_bytes(peer.id), index=RECORD_INDEX, why=flaw))
+        for peer, tombstone in self._tombstones:
+            flaw = flaw_of_tombstone(tombstone, overlay=self._overlay, overlay_public=self._overlay_public)
+            if flaw:
+                caught.append(Liar(node=id_to_bytes(peer.id), index=RECORD_INDEX, why=flaw))
+        return tuple(dict.fromkeys(caught))
 
     def conflicts(self) -> tuple[str, ...]:
         """Name each piece of which two different shares carry a valid signature: a leaked key or a lying bootstrap."""
@@ -196,12 +213,14 @@ class Evidence:
             return verdict("piece expired", lie=False)
         if piece.aor != self._aor:
             return verdict("piece of another name", lie=True)
-        if (piece.k, piece.n) != (self._k, self._n) or not 1 <= piece.index <= self._n:
-            return verdict("piece of another threshold", lie=True)
+        if flaw := flaw_of_piece(piece, self._dealing):
+            return verdict(flaw, lie=True)
+        if (piece.k, piece.n) != (self._k, self._n):
+            return verdict("piece of another threshold", lie=False)
         try:
             piece.verify(self._dealing, now=now)
         except RemoteError as error:
-            return verdict(str(error), lie=True)
+            return verdict(str(error), lie=False)
         return verdict("", lie=False)
 
     def _verify_record(self, record: LookupRecord, key: Key, now: float) -> None:

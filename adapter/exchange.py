@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from adapter.calls.answering import Answering
 from adapter.calls.contacts import token_digest
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from adapter.membership import Membership
     from adapter.steps import Step, Steps
     from overlay.ring.ids import Peer
+    from overlay.trust.acceptance import Liar
     from overlay.trust.identity import PrivateBundle
 
 _log = logging.getLogger(__name__)
@@ -215,8 +216,8 @@ class Exchange:
         step = self._steps.begin("answer")
         step("SECP2PSIP INVITE", {"says it is from": wanted.aor})
         result = await _find(self._membership, wanted, _pieces_trace(step))
-        if isinstance(result, Failure):
-            self._answering.lookup_failed(wanted.ticket, result, self._clock())
+        if isinstance(result, _Failed):
+            self._answering.lookup_failed(wanted.ticket, result.failure, self._clock(), liars=result.liars)
             self._answer(step)
         else:
             self._answering.looked_up(wanted.ticket, result, self._clock())
@@ -265,8 +266,8 @@ class _Attempt:
 
     async def _look_up(self, wanted: LookUp) -> None:
         result = await _find(self._membership, wanted, _pieces_trace(self._step))
-        if isinstance(result, Failure):
-            self._machine.lookup_failed(result, self._clock())
+        if isinstance(result, _Failed):
+            self._machine.lookup_failed(result.failure, self._clock(), liars=result.liars)
         else:
             self._found = result
             self._machine.looked_up(result, self._clock())
@@ -288,18 +289,25 @@ class _Attempt:
         self._pump()
 
 
-async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found | Failure:
+class _Failed(NamedTuple):
+    """Why a lookup brought no key, and who lied in it."""
+
+    failure: Failure
+    liars: tuple[Liar, ...] = ()
+
+
+async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found | _Failed:
     """Look a user up; the failures in the machines' words."""
     try:
         return await membership.proofs.find(wanted.aor, trace=trace, record_needed=wanted.record_needed)
     except LookupFailed as error:
         if isinstance(error, KeyChanged):
             _log.warning("%s; if the new key is right: secp2psip contacts forget %s", error, wanted.aor)
-        return _FAILURES[type(error)]
+        return _Failed(_FAILURES[type(error)], error.liars)
     except RemoteError as error:
         if not isinstance(error, RingUnreachable):
             _log.warning("looking %s up failed: %s", wanted.aor, error)
-        return Failure.UNREACHABLE
+        return _Failed(Failure.UNREACHABLE)
 
 
 def _pin(membership: Membership, found: Found, now: float) -> None:

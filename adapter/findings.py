@@ -102,6 +102,8 @@ class Found:
     """Nodes known when the lookup began, this one included."""
     took_ms: float
     """How long the lookup took, in milliseconds."""
+    avoided: tuple[bytes, ...] = ()
+    """Nodes (20 bytes each) at whose places nobody was asked in the first wave, because they lied before."""
     followed: bool = False
     """Whether the name was pinned to an earlier key, whose signatures lead to this one."""
 
@@ -113,6 +115,10 @@ class Found:
 
 class LookupFailed(RemoteError):
     """The ring answered, and there is nothing to call; one of the five below."""
+
+    liars: tuple[Liar, ...] = ()
+    """Nodes that lied for certain in this lookup; index 0 stands for a record."""
+    hint = ""
 
 
 class NameRevoked(LookupFailed):

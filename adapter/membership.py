@@ -18,6 +18,7 @@ from adapter.directory import Directory
 from adapter.enrolment import EnrolmentRefused
 from adapter.key_change import is_pending, next_key, promote, retire
 from adapter.key_moving import load_place
+from adapter.liars import Liars
 from adapter.pins import Pins
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from adapter.service_config import ServiceConfig
     from adapter.state import StateDir
     from adapter.steps import Step
+    from overlay.ring.holding import Evidence as Contradiction
     from overlay.ring.ids import Peer
     from overlay.trust.identity import PrivateBundle
 
@@ -73,6 +75,7 @@ class Membership:
         warn: Callable[[str, str], None],
         on_key: Callable[[str, PrivateBundle, int], None] = lambda _user, _key, _former: None,
         pins: Pins | None = None,
+        liars: Liars | None = None,
     ) -> None:
         """`on_key` hears of a user's new key and of the generation before it.
 
@@ -82,6 +85,8 @@ class Membership:
         self._on_line, self._warn, self._on_key = on_line, warn, on_key
         self.pins = pins or Pins()
         """Whose key is known here from earlier calls."""
+        self.liars = liars or Liars()
+        """Which nodes lied to this adapter."""
         self._enrolments: dict[str, Enrolment] = {}
         self._upkeeps: dict[str, Upkeep] = {}
         self._ring: KademliaRing | None = None
@@ -163,6 +168,10 @@ class Membership:
     def upkeep(self, user: str) -> Upkeep | None:
         """Return what keeps the user's pieces in place."""
         return self._upkeeps.get(user)
+
+    def contradictions(self) -> list[Contradiction]:
+        """Return the signed things that contradict each other and were offered to this node, oldest first."""
+        return [] if self._store is None else self._store.evidence()
 
     async def start(self) -> None:
         """Read the registered state of every user and, if there is any, join the ring with it."""
@@ -284,6 +293,7 @@ class Membership:
         await self._tasks.close()
         if self._proofs is not None:
             await self._proofs.close()
+        self.liars.flush(time.time())
         if self._ring is not None:
             self._keep_peers()
             await self._ring.leave()
@@ -361,6 +371,7 @@ class Membership:
             overlay=enrolment.overlay,
             overlay_public=enrolment.overlay_bundle.ed25519,
             pin_of=self.pins.get,
+            liars=self.liars,
         )
         self._directory, self._proofs = directory, RecentProofs(directory)
 

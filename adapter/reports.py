@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from adapter.config import format_address
 from adapter.pins import digits
 from overlay.ring.ids import id_to_bytes, piece_position
 from overlay.ring.sessions import OVER_THE_RATE
+from overlay.trust.pieces import KeyPiece
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from adapter.findings import Found
+    from adapter.findings import Found, LookupFailed
+    from adapter.liars import Lied
     from adapter.membership import Membership
     from adapter.sip.binding import Binding
     from adapter.sip.endpoint import SipEndpoint
+    from overlay.ring.holding import Evidence as Contradiction
     from overlay.ring.ids import Peer
+
+NODE_CHARS: Final = 8
+"""How much of a node id is told in a sentence."""
+MAX_LIARS_NAMED: Final = 8
+"""Nodes named in one sentence."""
 
 
 def door_report(endpoint: SipEndpoint, fingerprint: str) -> dict[str, Any]:
@@ -29,9 +37,51 @@ def door_report(endpoint: SipEndpoint, fingerprint: str) -> dict[str, Any]:
     }
 
 
-def lookup_report(found: Found, threshold: tuple[int, int]) -> dict[str, Any]:
-    """Tell who holds which piece of a name's key, what each is worth, and what an attack would take."""
+def liars_report(lied: Sequence[Lied]) -> list[dict[str, Any]]:
+    """Tell which nodes lied to this adapter: how often, when, and what was wrong last; times in seconds since 1970."""
+    return [
+        {
+            "node": one.node.hex(),
+            "why": one.why,
+            "times": one.times,
+            "first_at": round(one.first_at),
+            "last_at": round(one.last_at),
+        }
+        for one in lied
+    ]
+
+
+def contradictions_report(found: Sequence[Contradiction]) -> list[dict[str, Any]]:
+    """Tell what was offered to this node that has a good signature and contradicts what it holds, and by whom."""
+    return [
+        {
+            "name": one.offered.aor,
+            "generation": one.offered.generation,
+            "what": f"piece {one.offered.index}" if isinstance(one.offered, KeyPiece) else "share list",
+            "node": id_to_bytes(one.sender).hex(),
+            "at": one.seen_at,
+        }
+        for one in found
+    ]
+
+
+def with_liars(failure: LookupFailed) -> LookupFailed:
+    """Let a lookup that failed say who lied in it."""
+    hint = getattr(failure, "hint", "")
+    if failure.liars and not hint:
+        said = {liar.node: liar.why for liar in failure.liars}
+        who = ", ".join(f"{node.hex()[:NODE_CHARS]} ({why})" for node, why in list(said.items())[:MAX_LIARS_NAMED])
+        failure.hint = f"these nodes lied: {who}"
+    return failure
+
+
+def lookup_report(found: Found, threshold: tuple[int, int], remembered: Sequence[Lied] = ()) -> dict[str, Any]:
+    """Tell who holds which piece of a name's key, what each is worth, and what an attack would take.
+
+    `remembered` are the nodes that lied before; those of them that were asked are told.
+    """
     k, n = threshold
+    asked = {_node(peer) for peer in found.asked}
     return {
         "event": "lookup",
         "aor": found.aor,
@@ -58,6 +108,7 @@ def lookup_report(found: Found, threshold: tuple[int, int]) -> dict[str, Any]:
         "asked_everyone": found.asked_everyone,
         "silent": [_address(peer) for peer in found.silent],
         "liars": [{"node": liar.node.hex(), "index": liar.index, "why": liar.why} for liar in found.liars],
+        "lied_before": [row for row in liars_report(remembered) if row["node"] in asked],
         "conflicts": list(found.conflicts),
         "took_ms": found.took_ms,
     }

@@ -19,13 +19,26 @@ from adapter.config import format_address
 from adapter.contact_book import change_contacts
 from adapter.control import ControlServer
 from adapter.exchange import Exchange
+from adapter.findings import LookupFailed
 from adapter.key_change import finish
 from adapter.keystore import load_or_create
+from adapter.liar_file import load_liars, save_liars
+from adapter.liars import Liars
 from adapter.membership import Membership
 from adapter.pin_file import load_pins, save_pins
 from adapter.pins import Pins
-from adapter.problems import Problem
-from adapter.reports import door_report, flood_warnings, lookup_report, one_way_warnings, ring_report, user_report
+from adapter.problems import DamagedFile, Problem
+from adapter.reports import (
+    contradictions_report,
+    door_report,
+    flood_warnings,
+    liars_report,
+    lookup_report,
+    one_way_warnings,
+    ring_report,
+    user_report,
+    with_liars,
+)
 from adapter.sip.certificate import load_or_create as load_certificate
 from adapter.sip.endpoint import SipEndpoint
 from adapter.sip.registrations import Registrations
@@ -37,6 +50,7 @@ from overlay.trust.identity import parse_aor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adapter.liars import Lied
     from adapter.service_config import ServiceConfig
     from overlay.trust.identity import PrivateBundle
 
@@ -107,6 +121,7 @@ class AdapterService:
             warn=self._warn,
             on_key=self._key_changed,
             pins=self._pins,
+            liars=Liars(self._known_liars(), save=self._keep_liars),
         )
         self._exchange = Exchange(
             self._membership,
@@ -206,6 +221,8 @@ class AdapterService:
             "nodes": 0 if running is None else len(running.peers()) + 1,
             "users": [user_report(user, membership, phones[user]) for user in self.users],
             "warnings": [*one_way_warnings(phones), *flood_warnings(on_ring)],
+            "liars": liars_report(membership.liars.all(time.time())),
+            "contradictions": contradictions_report(membership.contradictions()),
             "counters": dict(self._endpoint.counters)
             | dict(self._exchange.counters)
             | ({} if running is None else dict(membership.proofs.counters))
@@ -214,8 +231,14 @@ class AdapterService:
 
     async def lookup(self, aor: str) -> dict[str, Any]:
         """Ask every node of the ring for a user, and tell who holds which piece and what it is worth."""
-        found = await self._membership.directory.find(parse_aor(aor), full=True, record_needed=False)
-        return lookup_report(found, self._membership.threshold)
+        directory, threshold = self._membership.directory, self._membership.threshold
+        # before it: what this very lookup brings out is told apart from it
+        remembered = self._membership.liars.all(time.time())
+        try:
+            found = await directory.find(parse_aor(aor), full=True, record_needed=False)
+        except LookupFailed as failure:
+            raise with_liars(failure) from None
+        return lookup_report(found, threshold, remembered)
 
     async def ring(self) -> dict[str, Any]:
         """Tell the ring as this node sees it."""
@@ -241,6 +264,19 @@ class AdapterService:
         self._emit(
             {"event": "key-changed", "user": user, "generation": former_generation + 1, "thumbprint": thumbprint}
         )
+
+    def _known_liars(self) -> tuple[Lied, ...]:
+        try:
+            return load_liars(self._state.path)
+        except DamagedFile as error:
+            self._warn(str(error), error.hint)
+            return ()
+
+    def _keep_liars(self, lied: tuple[Lied, ...]) -> None:
+        try:
+            save_liars(self._state.path, lied)
+        except OSError as error:
+            self._warn(f"nodes that lied could not be written down: {error.strerror}", "is the disk full?")
 
     def _keep_receipt(self, receipt: dict[str, Any]) -> None:
         try:

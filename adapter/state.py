@@ -8,6 +8,10 @@
     users/NAME.key    private keys of a user (keystore.py)
     users/NAME.json   the user's enrolment: what SECP2PSIP REGISTERED gave (enrolment_file.py)
     phones.sqlite     phones registered here, for the next run (sip/registrations.py)
+    contacts.json     whose key was proved here (pin_file.py)
+    liars.json        nodes that lied to this adapter, for a week (liar_file.py)
+    calls.jsonl       what became of each call (call_log.py)
+    ring.sqlite       what this node keeps for others (overlay.ring.storage)
     peers.json        nodes to join the ring through when the bootstrap server is dead
     server.json       where the bootstrap server listened when it last registered somebody here
 

@@ -19,6 +19,8 @@ from adapter.words import attack, duration, plural
 Event = Mapping[str, Any]
 NODE_CHARS: Final = 8
 """Hexadecimal digits of a node id shown: enough to tell nodes of one LAN apart."""
+MAX_LIARS_SHOWN: Final = 8
+"""Lying nodes that `status` shows to people."""
 _GOOD: Final = "green"
 _BAD: Final = "bold red"
 _DOUBT: Final = "yellow"
@@ -62,7 +64,13 @@ def lookup_table(event: Event) -> list[RenderableType]:
     parts += [_basis(event), _strength(event)]
     for liar in _rows(event, "liars"):
         what = f"piece {liar['index']}" if liar.get("index") else "the lookup record"
-        parts.append(Text(f"node {str(liar.get('node', ''))[:NODE_CHARS]} lied about {what}: {liar.get('why')}", _BAD))
+        parts.append(Text(f"node {_short(liar)} lied about {what}: {liar.get('why')}", _BAD))
+    named = {liar.get("node") for liar in _rows(event, "liars")}
+    parts += [
+        Text(f"node {_short(row)} lied before: {_past(row)}", style=_DOUBT)
+        for row in _rows(event, "lied_before")
+        if row.get("node") not in named
+    ]
     parts += [Text(f"evidence: {conflict}", style=_BAD) for conflict in event.get("conflicts") or ()]
     return parts
 
@@ -113,7 +121,37 @@ def status_table(event: Event) -> list[RenderableType]:
         for user in _rows(event, "users")
         if user.get("fingerprint") and user.get("user")
     ]
-    return [*parts, table, *own, *(Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ())]
+    lied = [
+        Text(f"node {_short(row)} lied to this adapter and is asked last: {_past(row)}", style=_DOUBT)
+        for row in _rows(event, "liars")[:MAX_LIARS_SHOWN]
+    ]
+    if (more := len(_rows(event, "liars")) - len(lied)) > 0:
+        lied.append(Text(f"and {plural(more, 'node')} more: secp2psip status --json", style=_DOUBT))
+    against = _rows(event, "contradictions")
+    lied += [
+        Text(
+            f"evidence: node {_short(row)} offered a second {row.get('what')} of {row.get('name')}'s generation"
+            f" {row.get('generation')}, well signed, on {_date(row.get('at'))}: a key of the server is in other hands",
+            style=_BAD,
+        )
+        for row in against[:MAX_LIARS_SHOWN]
+    ]
+    if (more := len(against) - MAX_LIARS_SHOWN) > 0:
+        lied.append(Text(f"evidence: {plural(more, 'contradiction')} more: secp2psip status --json", style=_BAD))
+    warnings = [Text(f"warning: {text}", style=_DOUBT) for text in event.get("warnings") or ()]
+    return [*parts, table, *own, *lied, *warnings]
+
+
+def _short(row: Event) -> str:
+    return str(row.get("node", ""))[:NODE_CHARS]
+
+
+def _past(row: Event) -> str:
+    """Say what a node did in the past: how often, when last, and what."""
+    times = row.get("times")
+    return (
+        f"{plural(times if isinstance(times, int) else 1, 'time')}, last {_date(row.get('last_at'))}, {row.get('why')}"
+    )
 
 
 def _held(node: Event) -> str:

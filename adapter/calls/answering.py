@@ -24,6 +24,7 @@ from adapter.calls.sent import line_digest
 from adapter.findings import Found
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer
+from overlay.trust.acceptance import Liar
 from overlay.wire.envelope import seal_error, seal_redirect
 from overlay.wire.messages import MAX_CONTACTS, TOKEN_BYTES, Contact, Error, Invite, Redirect
 
@@ -128,8 +129,8 @@ class Answering:
             return
         self._redirect(arrival, invite, found, contacts, now, fingerprint=secure[1] if secure else b"")
 
-    def lookup_failed(self, ticket: bytes, failure: Failure, now: float) -> None:
-        """Take the news that the caller's key could not be had."""
+    def lookup_failed(self, ticket: bytes, failure: Failure, now: float, *, liars: tuple[Liar, ...] = ()) -> None:
+        """Take the news that the caller's key could not be had, and who lied about it."""
         arrival = self._looking.pop(ticket, None)
         if arrival is None:
             self.counters["late lookup"] += 1
@@ -137,9 +138,10 @@ class Answering:
             self._refuse(arrival, Refusal("internal", "the ring does not answer here"), now)
         elif failure is Failure.CHANGED:
             why = "the caller's key has changed and the one known here does not vouch for it"
-            self._refuse(arrival, Refusal("unverified", why), now)
+            self._refuse(arrival, Refusal("unverified", why), now, liars=liars)
         else:
-            self._refuse(arrival, Refusal("unverified", "the caller's key cannot be proved from the ring"), now)
+            why = "the caller's key cannot be proved from the ring"
+            self._refuse(arrival, Refusal("unverified", why), now, liars=liars)
 
     def handle_timer(self, now: float) -> None:
         """Forget the INVITEs whose lookup takes too long."""
@@ -221,7 +223,7 @@ class Answering:
             usable[contact] = None
         return list(usable)[:MAX_CONTACTS]
 
-    def _refuse(self, arrival: Arrival, refusal: Refusal, now: float) -> None:
+    def _refuse(self, arrival: Arrival, refusal: Refusal, now: float, *, liars: tuple[Liar, ...] = ()) -> None:
         self.counters[refusal.code] += 1
         if refusal.code == "unverified":
             self._door.standing.doubted(arrival.source.id)
@@ -233,6 +235,7 @@ class Answering:
                 why=refusal.why,
                 caller=message.issuer.aor if message else "",
                 callee=user.party.aor if user else "",
+                liars=liars,
             )
         )
         if refusal.reply is Reply.SILENT:

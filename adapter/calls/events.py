@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any
 
 from overlay.ring.ids import Peer
+from overlay.trust.acceptance import Liar
 
 
 class Failure(Enum):
@@ -119,3 +120,5 @@ class Refused:
     """Who it claims to be from, not verified; empty if it could not be read."""
     callee: str = ""
     """Whom it was for; empty if it could not be read."""
+    liars: tuple[Liar, ...] = ()
+    """Who lied about the caller's key, where that is why."""

@@ -12,11 +12,12 @@ from adapter.calls import outcomes
 from adapter.calls.contacts import flaw_in, token_digest, uri_of
 from adapter.calls.events import AskHigherSequence, Done, Failure, LookUp, Outcome, SendLine
 from adapter.calls.inviting_table import ANSWER_S, GIVE_UP_S, LAST_S, SEARCH_AFTER_S, TABLE, Input, State
-from adapter.calls.receipt import receipt_of_lookup
+from adapter.calls.receipt import receipt_of_lookup, rows_of_liars
 from adapter.calls.sent import Hint, SentInvites, UnprovenRedirect
 from adapter.findings import Found
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, RingId
+from overlay.trust.acceptance import Liar
 from overlay.trust.identity import PrivateBundle
 from overlay.wire.messages import INVITE_ID_BYTES, Error, Party, Redirect
 
@@ -66,8 +67,9 @@ class Inviting:
         """Take the answer to `LookUp`."""
         self._handle(Input.LOOKED_UP, now, found)
 
-    def lookup_failed(self, failure: Failure, now: float) -> None:
-        """Take the failure of `LookUp`."""
+    def lookup_failed(self, failure: Failure, now: float, *, liars: Collection[Liar] = ()) -> None:
+        """Take the failure of `LookUp`, and who lied in it."""
+        self._receipt["liars"] = rows_of_liars(liars)
         self._handle(Input.LOOKUP_FAILED, now, failure)
 
     def not_found(self, now: float) -> None:

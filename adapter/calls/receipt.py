@@ -3,12 +3,14 @@
 Pure; every value fits JSON, none is secret.  Node ids and thumbprints are hex, times milliseconds since the call began.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from adapter.calls.contacts import token_digest
 from adapter.calls.events import Announced, Refused
 from adapter.findings import Found
 from overlay.ring.ids import Peer
+from overlay.trust.acceptance import Liar
 
 ID_HEX_CHARS = 8
 """How much of a node id is shown; two nodes of one ring that agree in so much are not met in practice."""
@@ -33,7 +35,8 @@ def receipt_of_lookup(found: Found) -> dict[str, Any]:
             {"index": verdict.index, "node": _node(verdict.peer), "ok": verdict.ok, "why": verdict.why}
             for verdict in found.verdicts
         ],
-        "liars": [{"node": name_of(liar.node), "piece": liar.index, "why": liar.why} for liar in found.liars],
+        "liars": rows_of_liars(found.liars),
+        "avoided": [name_of(node) for node in found.avoided],
         "conflicts": list(found.conflicts),
         "lookup_ms": found.took_ms,
     }
@@ -59,7 +62,12 @@ def refused_call(event: Refused) -> dict[str, Any]:
         "node": str(event.source),
         "code": event.code,
         "reason": event.why,
-    }
+    } | ({"liars": rows_of_liars(event.liars)} if event.liars else {})
+
+
+def rows_of_liars(liars: Collection[Liar]) -> list[dict[str, Any]]:
+    """Return who lied about which piece, 0 for a record, and how."""
+    return [{"node": name_of(liar.node), "piece": liar.index, "why": liar.why} for liar in liars]
 
 
 def proof_of(found: Found) -> dict[str, Any]:

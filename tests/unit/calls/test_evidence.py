@@ -142,7 +142,7 @@ def test_liars_are_named_and_honest_nodes_never(data):
     [
         (dealt(expires_at=NOW)[0], "piece expired", False),
         (dealt(aor="robert")[0], "piece of another name", True),
-        (dealt(k=3, n=8)[0], "piece of another threshold", True),
+        (dealt(k=3, n=8)[0], "piece of another threshold", False),
         (replace(TRUE[0], signature=bytes(64)), "piece not signed by the dealing key", True),
     ],
     ids=["expired", "another name", "another threshold", "unsigned"],

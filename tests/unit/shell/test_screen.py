@@ -326,6 +326,29 @@ def test_a_status_shows_users_and_phones(told):
     assert "fingerprint of alice: 51107 33619 59331 19560 67754 15909" in text
 
 
+LIED = {"node": "cc" * 20, "why": "bad signature", "times": 3, "first_at": 1.0, "last_at": 1_800_000_000.0}
+
+
+def test_a_status_names_who_lied_and_what_was_offered_against_what_is_held(told):
+    against = {"name": "bob", "generation": 2, "what": "piece 4", "node": "dd" * 20, "at": 1_800_000_000}
+    shown = told.show(event="status", users=[], liars=[LIED], contradictions=[against])
+    assert "node cccccccc lied to this adapter and is asked last: 3 times, last 2027-01-15" in shown
+    assert "node dddddddd offered a second piece 4 of bob's generation 2" in shown
+
+
+def test_a_status_of_a_ring_full_of_liars_stays_short(told):
+    shown = told.show(event="status", users=[], liars=[LIED] * 200, contradictions=[])
+    assert shown.count("lied to this adapter") == 8
+    assert "and 192 nodes more" in shown
+
+
+def test_a_lookup_tells_who_lied_before_apart_from_who_lies_now(told):
+    shown = told.show(**(LOOKUP | {"lied_before": [LIED, LIED | {"node": "bb" * 20}]}))
+    assert "node cccccccc lied before: 3 times" in shown
+    assert "node bbbbbbbb lied about piece 2" in shown
+    assert "node bbbbbbbb lied before" not in shown
+
+
 @pytest.mark.parametrize("name", ["lookup", "ring", "status"])
 def test_an_answer_that_lacks_everything_is_still_shown(told, name):
     assert told.show(event=name)
