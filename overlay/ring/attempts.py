@@ -1,6 +1,6 @@
 """Hellos that wait for their answer, and the payloads that wait behind them.  I/O: none.
 
-ACTIVE     the hello is sent HELLO_TRIES times, each time waiting HELLO_BACKOFF times longer: 8.1 first waits in all
+ACTIVE     the hello is sent HELLO_TRIES times, each time waiting HELLO_BACKOFF times longer: 5.8 first waits in all
 LINGERING  given up, payloads dropped; for LINGER_S a late answer still counts, and a new payload sends the same hello
            again, which costs neither side a new signature
 """
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 HELLO_TRIES: Final = 4
 """With 5 % loss each way one handshake in ten thousand fails."""
-HELLO_BACKOFF: Final = 1.5
+HELLO_BACKOFF: Final = 1.25
 HELLO_TIMEOUT_S: Final = 0.1
-"""First wait where nothing is known of the round trip: a dead address is given up after 0.81 s ..."""
+"""First wait where nothing is known of the round trip: a dead address is given up after 0.58 s ..."""
 MIN_HELLO_TIMEOUT_S: Final = 0.06
 MAX_HELLO_TIMEOUT_S: Final = 0.11
-"""... and after 0.49 to 0.89 s where something is."""
+"""... and after 0.35 to 0.63 s where something is."""
 LINGER_S: Final = 4.0
 MAX_ATTEMPTS: Final = 512
 MAX_QUEUED: Final = 16

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from kademlia.crawling import SpiderCrawl
 
 from overlay.ring.contacts import MAX_CONTACTS, node_of, peer_of
+from overlay.ring.stages import Stage
 
 if TYPE_CHECKING:
     from kademlia.node import Node
@@ -43,19 +43,11 @@ MAX_NAMED: Final = 5
 hide a node."""
 
 
-class _Stage(Enum):
-    NEW = "new"
-    ASKED = "asked"
-    LATE = "late"
-    ANSWERED = "answered"
-    FAILED = "failed"
-
-
 class Asked:
     """Who has been asked, on however many paths, and what became of it."""
 
     def __init__(self) -> None:
-        self.stages: dict[Peer, _Stage] = {}
+        self.stages: dict[Peer, Stage] = {}
         self.proved: dict[RingId, Peer] = {}
         """Who answered first for each id."""
         self.requests = 0
@@ -64,12 +56,12 @@ class Asked:
 
     def in_air(self) -> int:
         """Return how many requests wait for an answer."""
-        return sum(stage is _Stage.ASKED or stage is _Stage.LATE for stage in self.stages.values())
+        return sum(stage is Stage.ASKED or stage is Stage.LATE for stage in self.stages.values())
 
     def prove(self, peer: Peer) -> None:
         """Take note that a node answered for its id: no other address that was named for it is of interest."""
         if self.proved.setdefault(peer.id, peer) == peer:
-            self.stages[peer] = _Stage.ANSWERED
+            self.stages[peer] = Stage.ANSWERED
             for spider in self.spiders:
                 spider.settle(peer)
 
@@ -115,7 +107,7 @@ class FlowSpider(SpiderCrawl):
             if not self._asked.in_air():
                 break
             await self._progress.wait()
-        return [peer for peer in self._nearest() if self._stages[peer] is _Stage.ANSWERED]
+        return [peer for peer in self._nearest() if self._stages[peer] is Stage.ANSWERED]
 
     def wake(self) -> None:
         """Go on: a node answered or is late."""
@@ -125,29 +117,29 @@ class FlowSpider(SpiderCrawl):
         """Give up the other addresses that were named for an id, once one has answered."""
         for other in self._named.get(peer.id, ()):
             if other != peer:
-                self._stages[other] = _Stage.FAILED
+                self._stages[other] = Stage.FAILED
 
-    def _nearest(self, *without: _Stage) -> list[Peer]:
+    def _nearest(self, *without: Stage) -> list[Peer]:
         """Return the K nearest candidates that have not failed, those in some other stages left out too."""
-        out = {_Stage.FAILED, *without}
+        out = {Stage.FAILED, *without}
         alive = (peer for _, peer in self._candidates if self._stages[peer] not in out)
         return [peer for peer, _ in zip(alive, range(self.ksize), strict=False)]
 
     def _is_over(self) -> bool:
-        return all(self._stages[peer] is _Stage.ANSWERED for peer in self._nearest())
+        return all(self._stages[peer] is Stage.ANSWERED for peer in self._nearest())
 
     def _ask_more(self) -> None:
         """Ask the nearest candidates not asked yet, as far as there is room."""
-        under_way = sum(self._stages[peer] is _Stage.ASKED for peer in self._mine)
+        under_way = sum(self._stages[peer] is Stage.ASKED for peer in self._mine)
         room = min(
             self.alpha + self._silent - under_way,
             MAX_UNDER_WAY - self._asked.in_air(),
             MAX_REQUESTS - self._asked.requests,
         )
-        for peer in self._nearest(_Stage.LATE):
+        for peer in self._nearest(Stage.LATE):
             if room <= 0:
                 return
-            if self._stages[peer] is _Stage.NEW:
+            if self._stages[peer] is Stage.NEW:
                 room -= 1
                 self._asked.requests += 1
                 self._ask(peer)
@@ -157,27 +149,27 @@ class FlowSpider(SpiderCrawl):
         call = self.protocol.call_find_node(node_of(peer), self.node, on_late=lambda: self._late(peer))
         task = self.protocol.spawn(call, name="ring look-up")
         if task is None:
-            self._stages[peer] = _Stage.FAILED
+            self._stages[peer] = Stage.FAILED
             return
-        self._stages[peer] = _Stage.ASKED
+        self._stages[peer] = Stage.ASKED
         self._mine.add(peer)
         # not in the task itself: one that is cancelled before it ran for the first time never runs
         task.add_done_callback(lambda done: self._done(peer, done))
 
     def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
         answered, contacts = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
-        if not answered and self._stages[peer] is _Stage.ASKED:
+        if not answered and self._stages[peer] is Stage.ASKED:
             self._silent += 1
         if not answered:
-            self._stages[peer] = _Stage.FAILED
-        elif self._stages[peer] is not _Stage.FAILED:
+            self._stages[peer] = Stage.FAILED
+        elif self._stages[peer] is not Stage.FAILED:
             self._asked.prove(peer)
         self._learn(contacts)
         self._asked.progress()
 
     def _late(self, peer: Peer) -> None:
-        if self._stages[peer] is _Stage.ASKED:
-            self._stages[peer] = _Stage.LATE
+        if self._stages[peer] is Stage.ASKED:
+            self._stages[peer] = Stage.LATE
             self._silent += 1
             self._asked.progress()
 
@@ -192,7 +184,7 @@ class FlowSpider(SpiderCrawl):
             if self.protocol.is_suspect(peer) and not anyway:
                 continue
             named.append(peer)
-            self._stages.setdefault(peer, _Stage.NEW)
+            self._stages.setdefault(peer, Stage.NEW)
             self._ids_at[peer.address] += 1
             self._candidates.append((peer.id ^ self.node.long_id, peer))
         self._candidates.sort(key=lambda candidate: candidate[0])

@@ -3,12 +3,17 @@
     1. Of all contacts known, the last before the place and the first at or after it are asked who is around the place.
     2. Whoever they name nearer is asked next, until the two nearest of all have answered, each under a session whose
        credential lives, and neither has named anybody between them: then (predecessor, owner] contains the place.
-    3. A missing, late or unsound answer, too many steps, or an interval too wide to be likely voids it: the full
-       look-up goes on, as if nothing had been asked.
+    3. Whoever is late is not waited for alone: each late one has one more asked on either side, so that they have
+       answered by the time it has. It stands in the interval until it answers, or until its last retransmission has
+       gone by: a living node is not passed over for a lost datagram, and a dead one costs its own silence and no more.
+    4. Where somebody failed, two ends are not enough: WITNESSES nodes around the place must have answered.
+    5. An unsound answer by a node that lives, too many requests, or an interval too wide to be likely voids it: the
+       full look-up goes on.
 
 One liar hides nobody: what the other of the two knows of stands against it. Two liars side by side could; an interval
-wider than MAX_GAPS times the usual one is not believed, so they must be neighbours of the very place already.
-[Chord 2001 §4.2] [docs/adr/0009]
+wider than MAX_GAPS times the usual one is not believed, so they must be neighbours of the very place already. Whoever
+names a true id at a false address hides nobody either: each pair is a candidate of its own.
+[Chord 2001 §4.2] [docs/adr/0009] [docs/adr/0021]
 """
 
 from __future__ import annotations
@@ -18,15 +23,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from overlay.ring.ids import RING_SIZE, Peer, RingId, clockwise
-from overlay.ring.neighbourhood import SIDE, around, bracket
+from overlay.ring.neighbourhood import SIDE, around
+from overlay.ring.stages import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from overlay.ring.protocol import HardProtocol
 
+MAX_REQUESTS: Final = 24
+"""Nodes asked for one interval: a healthy one takes three, one with four dead nodes in a row a dozen."""
 MAX_STEPS: Final = 6
-"""Pairs asked one after the other; a ring of 2,000 nodes takes two or three."""
+"""How often somebody nearer may be named by who was named himself; a ring of 2,000 nodes takes two or three."""
+WITNESSES: Final = 4
+"""Nodes that must have answered where one failed, as far as there are so many: liars have to be as many to hide one."""
 MAX_GAPS: Final = 12
 """Widest interval believed, in mean gaps between neighbours here: an honest one is wider once in 100,000 times."""
+MAX_NAMED: Final = 5
+"""Addresses that others may name for one id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,62 +61,108 @@ class IntervalSearch:
         self._protocol = protocol
         self._place = place
         self._progress = asyncio.Event()
+        self._stages: dict[Peer, Stage] = {}
+        self._steps_to: dict[Peer, int] = {}
+        self._named: dict[RingId, list[Peer]] = {}
+        self._silent = 0
         self._is_void = False
         self.requests = 0
         self.steps = 0
+        """Requests one after the other, each to somebody whom the one before had named."""
 
     async def find(self) -> Interval | None:
         """Return the confirmed interval around the place, None where the full look-up has to tell."""
         me = self._protocol.me
-        known = {peer.id: peer for peer in self._protocol.around(self._place)}
-        if not known:
+        self._learn_own()
+        if not self._stages:
             return None
-        known[me.id] = me
-        answered = {me.id}
-        while self.steps < MAX_STEPS:
-            ends = bracket(known.values(), self._place)
-            asked = sorted({peer for peer in ends if peer.id not in answered})
-            if not asked:
-                interval = Interval(predecessor=ends[0], owner=ends[1])
+        self._learn([me], step=0)
+        self._stages[me] = Stage.ANSWERED
+        while not self._is_void:
+            order = self._alive()
+            self._ask_more(order)
+            stages = {self._stages[peer] for peer in order}
+            if Stage.ASKED not in stages and self._is_confirmed(order):
+                interval = Interval(predecessor=order[-1], owner=order[0])
                 return interval if self._is_likely(interval) else None
-            named = await self._ask(asked)
-            if named is None:
-                return None
-            answered.update(peer.id for peer in asked)
-            for peer in named:
-                if not self._protocol.is_suspect(peer):
-                    known.setdefault(peer.id, peer)
-        return None
-
-    async def _ask(self, peers: list[Peer]) -> list[Peer] | None:
-        """Ask some nodes at once; None as soon as one of them is late, silent or unsound."""
-        self.steps += 1
-        self.requests += len(peers)
-        asked = [
-            self._protocol.spawn(
-                self._protocol.call_around(peer, self._place, on_late=self._late), name="ring interval"
-            )
-            for peer in peers
-        ]
-        tasks = [task for task in asked if task is not None]
-        if len(tasks) < len(peers):
-            return None
-        for task in tasks:
-            task.add_done_callback(lambda _: self._progress.set())
-        while not (self._is_void or all(task.done() for task in tasks)):
+            if Stage.NEW in {self._stages[order[0]], self._stages[order[-1]]} or not stages & {Stage.ASKED, Stage.LATE}:
+                break
             self._progress.clear()
             await self._progress.wait()
         # those still under way go on by themselves: their silence is worth knowing
-        if self._is_void or any(task.cancelled() or task.exception() is not None for task in tasks):
-            return None
-        answers = [task.result() for task in tasks]
-        if not all(answered for answered, _ in answers):
-            return None
-        return [peer for _, named in answers for peer in named]
+        return None
 
-    def _late(self) -> None:
-        self._is_void = True
+    def _alive(self) -> list[Peer]:
+        """Return all that have not failed, clockwise from the place: the owner is the first, the predecessor last."""
+        alive = (peer for peer, stage in self._stages.items() if stage is not Stage.FAILED)
+        return sorted(alive, key=lambda peer: clockwise(self._place, peer.id))
+
+    def _ask_more(self, order: list[Peer]) -> None:
+        """Ask the nearest on either side, and one more on each for every node that was late."""
+        for side in (order, order[::-1]):
+            prompt = 0
+            for peer in side:
+                if prompt > self._silent:
+                    break
+                if self._stages[peer] is Stage.NEW:
+                    self._ask(peer)
+                prompt += self._stages[peer] is not Stage.LATE
+
+    def _is_confirmed(self, order: list[Peer]) -> bool:
+        """Tell whether both ends have answered, and enough others too where somebody failed."""
+        if not self._stages[order[0]] is self._stages[order[-1]] is Stage.ANSWERED:
+            return False
+        if not self._silent:
+            return True
+        near = {*order[:SIDE], *order[-SIDE:]} - {self._protocol.me}
+        return sum(self._stages[peer] is Stage.ANSWERED for peer in near) >= min(WITNESSES, len(near))
+
+    def _ask(self, peer: Peer) -> None:
+        step = self._steps_to[peer]
+        if self.requests >= MAX_REQUESTS or step > MAX_STEPS:
+            return
+        call = self._protocol.call_around(peer, self._place, on_late=lambda: self._late(peer))
+        task = self._protocol.spawn(call, name="ring interval")
+        if task is None:
+            return
+        self.requests += 1
+        self.steps = max(self.steps, step)
+        self._stages[peer] = Stage.ASKED
+        task.add_done_callback(lambda done: self._done(peer, done))
+
+    def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
+        answered, named = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
+        stage = self._stages[peer]
+        if answered and stage is not Stage.FAILED:
+            for other in self._named[peer.id]:
+                self._stages[other] = Stage.ANSWERED if other == peer else Stage.FAILED
+            self._learn((one for one in named if not self._protocol.is_suspect(one)), step=self._steps_to[peer] + 1)
+        elif stage is not Stage.FAILED:
+            self._silent += stage is Stage.ASKED
+            self._stages[peer] = Stage.FAILED
+            self._is_void = self._is_void or self._protocol.lives(peer)
+            self._learn_own()
         self._progress.set()
+
+    def _late(self, peer: Peer) -> None:
+        if self._stages[peer] is Stage.ASKED:
+            self._stages[peer] = Stage.LATE
+            self._silent += 1
+            self._progress.set()
+
+    def _learn_own(self) -> None:
+        """Take in the contacts of this node: others come to the fore where those before them fell silent."""
+        self._learn(self._protocol.around(self._place, SIDE), step=1)
+
+    def _learn(self, peers: Iterable[Peer], *, step: int) -> None:
+        """Take in who was named, unless that id has answered from another address already."""
+        for peer in peers:
+            known = self._named.setdefault(peer.id, [])
+            is_settled = any(self._stages[other] is Stage.ANSWERED for other in known)
+            if peer not in known and not is_settled and len(known) < MAX_NAMED:
+                known.append(peer)
+                self._stages[peer] = Stage.NEW
+                self._steps_to[peer] = step
 
     def _is_likely(self, interval: Interval) -> bool:
         """Tell whether the interval is no wider than neighbours are apart; in a ring of few, any width is."""

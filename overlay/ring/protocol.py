@@ -152,6 +152,10 @@ class HardProtocol(HardRpc, KademliaProtocol):
             return self._loop.time() - silent_at < SUSPECT_S
         return self._is_at_home(peer.id, peer.address) and self.liveness.is_suspect(peer.id, self._loop.time())
 
+    def lives(self, peer: Peer) -> bool:
+        """Tell whether a node is a contact of ours at this address, and has not been silent since it spoke last."""
+        return self._is_at_home(peer.id, peer.address) and not self.liveness.is_suspect(peer.id, self._loop.time())
+
     async def close(self) -> None:
         """Close the socket, end every request and every task. May be called twice."""
         await super().close()

@@ -6,7 +6,7 @@ r"""Authenticated datagrams between the nodes of the ring, sans-IO.  I/O: none.
 The rules:
 1. Nothing comes out as Received that a node of this overlay did not seal for us, from the address it proved, once.
 2. `send` to an address without a session sends a HELLO first and keeps the payload, within bounds, behind it.
-3. An address that answers nothing is Unreachable after 0.5 to 0.9 s; an ANSWER counts only from the address that was
+3. An address that answers nothing is Unreachable after 0.35 to 0.65 s; an ANSWER counts only from the address that was
    asked, to that very HELLO, and by the id that was expected.
 4. A HELLO makes a session only when the first DATA frame that it allows comes in: replayed, it fills one of a few
    half-open places for some seconds and changes nothing else.

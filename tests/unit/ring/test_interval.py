@@ -7,7 +7,9 @@ import random
 
 import pytest
 
+from overlay.ring.contacts import encode_contacts, node_of
 from overlay.ring.ids import RING_SIZE, Peer, RingId, id_to_bytes
+from overlay.ring.interval import IntervalSearch
 from overlay.ring.neighbourhood import SIDE, Neighbourhood, around, bracket
 from tests.support.hostile import hostile_member
 from tests.support.members import TestOverlay
@@ -75,18 +77,88 @@ def test_a_healthy_look_up_takes_few_requests_and_is_exact(count):
     network.run(program())
 
 
-def test_a_dead_owner_voids_the_early_stop():
+@pytest.mark.parametrize(("dead_in_a_row", "limit_s"), [(1, 0.5), (2, 0.6), (4, 0.8)])
+def test_dead_owners_cost_their_silence_and_no_full_look_up(dead_in_a_row, limit_s):
+    """An owner that has just died is given up after three timeouts of 150 ms; those behind it were asked meanwhile."""
     network = Network(seed=2)
     overlay = TestOverlay(clock=network.clock, seed=2)
 
     async def program():
+        async with overlay.running(40, host=HOST) as rings:
+            ordered, loop = sorted(rings, key=lambda ring: ring.me.id), asyncio.get_running_loop()
+            for first in (5, 20):
+                dead = ordered[first : first + dead_in_a_row]
+                for ring in dead:
+                    await ring.close()
+            ids = [ring.me.id for ring in ordered if not ring._server.rpc.is_closed]
+            for first, asker in ((5, ordered[15]), (20, ordered[35])):
+                gone, begun = ordered[first].me.id, loop.time()
+                assert (await asker.find_successor(gone)).id == successor(ids, gone)
+                assert loop.time() - begun < limit_s
+                assert asker.counters()["ring: interval confirmed"] == 1
+                # and it is remembered
+                begun = loop.time()
+                assert (await asker.find_successor(gone)).id == successor(ids, gone)
+                assert loop.time() - begun < 0.1
+
+    network.run(program())
+
+
+def test_a_late_owner_is_waited_for():
+    """Whoever is cut off for two timeouts owns its place still."""
+    network = Network(seed=6)
+    overlay = TestOverlay(clock=network.clock, seed=6)
+
+    async def program():
         async with overlay.running(24, host=HOST) as rings:
-            dead = rings.pop(7)
-            gone = dead.me.id
+            slow, loop = rings.pop(7), asyncio.get_running_loop()
+            network.cut = lambda source, target: slow.address in (source, target)
+            loop.call_later(0.2, setattr, network, "cut", lambda source, target: False)
+            assert await rings[0].find_successor(slow.me.id) == slow.me
+            assert rings[0].counters()["ring: interval confirmed"] == 1
+            # those who would have taken its place were asked in the meantime
+            assert asked(rings[0]) >= 4
+
+    network.run(program())
+
+
+def test_a_false_address_for_an_id_hides_nobody():
+    """A liar names the owner of a place where nobody is, before anybody else has named it."""
+    network = Network(seed=7)
+    overlay = TestOverlay(clock=network.clock, seed=7)
+
+    async def program():
+        async with overlay.running(30, host=HOST) as rings:
+            asker, *others = sorted(rings, key=lambda ring: ring.me.id)
+            owner = others[15]
+            false = Peer(id=owner.me.id, host=HOST, port=9)
+            search = IntervalSearch(asker._server.rpc, RingId(owner.me.id - 1))
+            asker.forget(owner.me)
+            search._learn([false], step=1)
+            interval = await search.find()
+            assert interval is not None
+            assert (interval.predecessor, interval.owner) == (others[14].me, owner.me)
+
+    network.run(program())
+
+
+def test_where_one_fell_silent_two_liars_side_by_side_hide_nobody():
+    """They stand on either side of a node that the asking one does not know, and name each other alone."""
+    network = Network(seed=8)
+    overlay = TestOverlay(clock=network.clock, seed=8)
+
+    async def program():
+        async with overlay.running(30, host=HOST) as rings:
+            asker, *others = sorted(rings, key=lambda ring: ring.me.id)
+            liars, dead, hidden = [others[12], others[15]], others[13], others[14]
+            for liar in liars:
+                liar._server.rpc._answering._handlers["around"] = lambda *_: encode_contacts(
+                    node_of(one.me) for one in liars
+                )
+            asker.forget(hidden.me)
+            place = RingId(hidden.me.id - 1)
             await dead.close()
-            ids = sorted(ring.me.id for ring in rings)
-            assert (await rings[0].find_successor(gone)).id == successor(ids, gone)
-            assert rings[0].counters()["ring: interval void"] == 1
+            assert (await asker.find_successor(place)).id == hidden.me.id
 
     network.run(program())
 
