@@ -274,9 +274,14 @@ class _Search:
             return key
         if self._pin is not None:
             by_pin = self._evidence.pinned_key(self._pin, self._clock())
-            if by_pin is not None:
+            # of two generations the one that was proved counts: the pin's may be a key that was given up, and stolen
+            if by_pin is not None and (key is None or key.generation <= self._pin.generation):
                 return by_pin
             if key is not None:
+                is_newer = key.generation > self._pin.generation
+                if is_newer and self._wanted is not None and not self._evidence.heard_record_of(key, self._clock()):
+                    # what would tell whether the newer key follows is in its owner's record
+                    raise NameAway(f"{self._aor} is registered with a newer key and has no live address")
                 raise KeyChanged(f"{self._aor}'s key is another than the one known here, which does not name it")
         raise self._no_key()
 

@@ -8,7 +8,7 @@ A holder's word is never taken.  Three checks stand between an answer and a key 
    liars reach at most 2k-2, even with the dealing key in their hands.  Honest nodes that were *fed* must not add to
    them: whoever has the dealing key can store a false piece at every node that holds none of that index yet.  So each
    piece is judged at the place where it belongs first, and pieces from elsewhere count only when that decides nothing
-   and nobody is left to ask; two keys that both pass there are none.
+   and nobody is left to ask (or all agree, one of them at its place); two keys that both pass there are none.
 3. *The lookup record.*  It is signed by the user and has to verify under the key that was rebuilt.
 
 Where fewer than 2k-1 nodes hold anything at all (a young ring, dead holders), check 2 cannot be made.  Then signatures
@@ -105,7 +105,8 @@ class Evidence:
         """Return the key that the evidence supports, or None.
 
         `everyone` says that nobody is left to ask; only then may signatures alone decide.  `agreed` lets pieces from
-        anywhere decide by the rule before that, as long as no signed piece that was heard contradicts.
+        anywhere decide by the rule before that, as long as no signed piece that was heard contradicts and one of
+        the nodes is where its piece belongs: who is quicker than the holders has to be among them all the same.
         """
         asked = (len(self._pieces), everyone, agreed)
         if self._judged is None or self._judged[0] != asked:
@@ -124,11 +125,19 @@ class Evidence:
             try:
                 self._verify_record(record, key, now)
             except RemoteError as error:
+                named = (record.aor, record.generation, record.bundle)
+                if named == (self._aor, key.generation, key.bundle.encode()) and record.is_signed_by_own_key():
+                    continue  # its owner's clock, or ours: nobody but he can have dated it so
                 liars.append(Liar(node=id_to_bytes(peer.id), index=RECORD_INDEX, why=f"lookup record: {error}"))
                 continue
             if best is None or record.sequence > best.sequence:
                 best = record
         return best, tuple(liars)
+
+    def heard_record_of(self, key: Key, now: float) -> bool:
+        """Whether anybody gave a live record of this key, sound or not."""
+        named = (key.generation, key.bundle.encode())
+        return any((r.generation, r.bundle) == named and r.counts_until > now for _, r in self._records)
 
     def _gave(self, peer: Peer, record: LookupRecord) -> bool:
         """Whether a node gave a signed piece of the generation and the key that its record names."""
@@ -139,13 +148,24 @@ class Evidence:
         )
 
     def pinned_key(self, pin: Pin, now: float) -> Key | None:
-        """Return the key of the newest record that the pin leads to: it proves itself, whatever the pieces are."""
+        """Return the key of the newest record that the pin leads to: it proves itself, whatever the pieces are.
+
+        But for one thing: where a signed piece names a later generation than the pin's, the pinned key may be one that
+        its owner has given up, and stolen.  Then only a key that such a piece names is followed to.
+        """
+        later = {
+            (piece.generation, piece.thumbprint)
+            for verdict, piece in self._pieces
+            if verdict.ok and piece.generation > pin.generation
+        }
         for _, record in sorted(self._records, key=lambda pair: (-pair[1].generation, -pair[1].sequence)):
             if not pin.leads_to(record):
                 continue
             try:
                 record.verify(now=now)
             except RemoteError:
+                continue
+            if later and (record.generation, KeyBundle.decode(record.bundle).thumbprint()) not in later:
                 continue
             verdicts = tuple(verdict for verdict, _ in self._pieces)
             return Key(
@@ -241,15 +261,30 @@ class Evidence:
         anywhere = self._by_rule(ballots)
         if not everyone:
             # one honest holder at his place is enough to put a false key off until everybody was asked
-            return (
-                anywhere[0] if anywhere and not any(verdict.why == _OFF for verdict in anywhere[0].verdicts) else None
-            )
+            early = anywhere[0] if anywhere else None
+            contradicted = early is not None and any(verdict.why == _OFF for verdict in early.verdicts)
+            return early if early is not None and not contradicted and self._is_at_home(early) else None
         if anywhere or any(_witnesses(claims) >= 2 * self._k - 1 for claims in ballots.values()):
             return anywhere[0] if len(anywhere) == 1 else None
         for (generation, _), claims in ballots.items():
             if len({claim.index for claim in claims}) >= self._k:
-                return self._by_signatures(claims, generation)
+                return None if self._is_outlived(generation) else self._by_signatures(claims, generation)
         return None
+
+    def _is_outlived(self, generation: int) -> bool:
+        """Whether somebody holds a signed piece of a later generation and none of this one.
+
+        While a key is changed a holder has both; afterwards the old ones are there for a liar to bring back.
+        """
+        held: dict[Peer, set[int]] = {}
+        for verdict, piece in self._pieces:
+            if verdict.ok:
+                held.setdefault(verdict.peer, set()).add(piece.generation)
+        return any(min(generations) > generation for generations in held.values())
+
+    def _is_at_home(self, key: Key) -> bool:
+        """Whether anybody bears a key with a piece that belongs where he is, as the ring confirmed."""
+        return any((index, peer.id) in self._places for index, peers in key.holders.items() for peer in peers)
 
     def _by_rule(self, ballots: Mapping[_Ballot, list[Claim]]) -> list[Key]:
         """Return the keys that pass the acceptance rule, the highest generation first."""

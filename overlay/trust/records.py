@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Self
 
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.credentials import NODE_ID_BYTES, SALT_BYTES, DealingCertificate, NodeCredential
-from overlay.trust.identity import BUNDLE_BYTES, KeyBundle, PrivateBundle, is_aor
+from overlay.trust.identity import KeyBundle, PrivateBundle, is_aor
 from overlay.trust.shamir import MAX_PIECES
 from overlay.trust.share_list import ShareList
 from overlay.trust.signed import (
@@ -23,6 +23,7 @@ from overlay.trust.signed import (
     MAX_SEQUENCE,
     UNSIGNED,
     Signed,
+    check_bundle,
     check_bytes,
     check_host,
     check_int,
@@ -81,7 +82,7 @@ class LookupRecord(Signed):
 
     def __post_init__(self) -> None:
         _check_name(self.aor, self.generation)
-        check_bytes("bundle", self.bundle, BUNDLE_BYTES)
+        check_bundle("bundle", self.bundle)
         check_bytes("node_id", self.node_id, NODE_ID_BYTES)
         check_host(self.host)
         check_int("port", self.port, 1, MAX_PORT)
@@ -133,10 +134,14 @@ class LookupRecord(Signed):
             max_lifetime_s=MAX_RECORD_LIFETIME_S + CLOCK_SKEW_S,
             now=now,
         )
-        if not KeyBundle.decode(self.bundle).verify(self.domain(), self.signed_bytes(), self.signature):
+        if not self.is_signed_by_own_key():
             raise RemoteError("lookup record not signed by its own key")
         for link in self.successions():
             link.verify()
+
+    def is_signed_by_own_key(self) -> bool:
+        """Tell whether the bundle inside signed this record, whether it counts now or not."""
+        return KeyBundle.decode(self.bundle).verify(self.domain(), self.signed_bytes(), self.signature)
 
     @property
     def counts_until(self) -> int:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from overlay.errors import LocalError, RemoteError
-from overlay.trust.identity import BUNDLE_BYTES, SIGNATURE_BYTES, KeyBundle, PrivateBundle, is_aor
+from overlay.trust.identity import SIGNATURE_BYTES, KeyBundle, PrivateBundle, is_aor
 from overlay.trust.shamir import MAX_PIECES
-from overlay.trust.signed import MAX_GENERATION, UNSIGNED, Signed, check_bytes, check_int, check_times
+from overlay.trust.signed import MAX_GENERATION, UNSIGNED, Signed, check_bundle, check_int, check_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ class Seals(Signed):
         if not is_aor(self.aor):
             raise LocalError("aor is a user name in its one spelling")
         check_int("generation", self.generation, 1, MAX_GENERATION)
-        check_bytes("bundle", self.bundle, BUNDLE_BYTES)
+        check_bundle("bundle", self.bundle)
         check_int("first", self.first, 1, MAX_PIECES)
         if self.first % MAX_SEALS != 1:
             raise LocalError(f"seals begin at piece 1 or {MAX_SEALS + 1}")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Self
 import msgpack
 
 from overlay.errors import LocalError, RemoteError
-from overlay.trust.identity import SIGNATURE_BYTES
+from overlay.trust.identity import BUNDLE_BYTES, SIGNATURE_BYTES, KeyBundle
 
 RECORD_VERSION: Final = 1
 MAX_RECORD_BYTES: Final = 1024
@@ -131,6 +131,15 @@ def check_bytes(name: str, value: object, size: int) -> None:
     """LocalError unless `value` is bytes of exactly that size."""
     if type(value) is not bytes or len(value) != size:
         raise LocalError(f"{name} has {size} bytes")
+
+
+def check_bundle(name: str, value: object) -> None:
+    """LocalError unless `value` is the 64 bytes of a key bundle: whoever reads a record may take its key as one."""
+    check_bytes(name, value, BUNDLE_BYTES)
+    try:
+        KeyBundle.decode(value)  # type: ignore[arg-type]  # bytes, as was just checked
+    except RemoteError as error:
+        raise LocalError(f"{name}: {error.reason}") from None
 
 
 def check_int(name: str, value: object, low: int, high: int) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.identity import BUNDLE_BYTES, SIGNATURE_BYTES, KeyBundle, PrivateBundle, is_aor
-from overlay.trust.signed import MAX_GENERATION, UNSIGNED, Signed, check_bytes, check_int
+from overlay.trust.signed import MAX_GENERATION, UNSIGNED, Signed, check_bundle, check_int
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,8 @@ class Succession(Signed):
         if not is_aor(self.aor):
             raise LocalError("aor is a user name in its one spelling")
         check_int("generation", self.generation, SECOND_GENERATION, MAX_GENERATION)
-        check_bytes("old_bundle", self.old_bundle, BUNDLE_BYTES)
-        check_bytes("new_bundle", self.new_bundle, BUNDLE_BYTES)
+        check_bundle("old_bundle", self.old_bundle)
+        check_bundle("new_bundle", self.new_bundle)
         if self.old_bundle == self.new_bundle:
             raise LocalError("a key does not follow itself")
         self.check_signature_field()

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from overlay.errors import LocalError, RemoteError
-from overlay.trust.identity import BUNDLE_BYTES, KeyBundle, PrivateBundle, is_aor, verify
-from overlay.trust.signed import MAX_GENERATION, MAX_TIME_S, UNSIGNED, Signed, check_bytes, check_int, check_overlay
+from overlay.trust.identity import KeyBundle, PrivateBundle, is_aor, verify
+from overlay.trust.signed import MAX_GENERATION, MAX_TIME_S, UNSIGNED, Signed, check_bundle, check_int, check_overlay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Tombstone(Signed):
         if not is_aor(self.aor):
             raise LocalError("aor is a user name in its one spelling")
         check_int("generation", self.generation, 1, MAX_GENERATION)
-        check_bytes("bundle", self.bundle, BUNDLE_BYTES)
+        check_bundle("bundle", self.bundle)
         check_int("issued_at", self.issued_at, 0, MAX_TIME_S)
         self.check_signature_field()
 

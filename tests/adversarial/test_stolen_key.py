@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from adapter.directory import Directory
-from adapter.findings import NameRevoked
+from adapter.findings import KeyChanged, KeyUnverifiable, NameAway, NameRevoked
+from adapter.pins import Pin
 from adapter.upkeep import Upkeep
+from overlay.ring.holding import Holding
 from overlay.ring.storage import FORMER_S
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.succession import Succession, encode_chain, leads_from
 from overlay.trust.tombstone import Tombstone
+from tests.support.evil import LyingStore, another_record, changed_shares
 from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from overlay.ring.kademlia_ring import KademliaRing
 
 HOST = "10.0.0.1"
+AWAY_S = 1_600.0
+"""By then the record of an owner who is away counts for nobody."""
 NODES = 9
 K, N = 3, 7
 
@@ -35,7 +40,7 @@ class Town:
     old: PrivateBundle
     new: PrivateBundle
 
-    def directory(self, number: int = 0) -> Directory:
+    def directory(self, number: int = 0, *, pin: Pin | None = None, later_s: float = 0.0) -> Directory:
         return Directory(
             self.rings[number],
             dealing_public=self.overlay.dealing.public,
@@ -43,7 +48,8 @@ class Town:
             n=N,
             overlay=OVERLAY,
             overlay_public=self.overlay.private.public.ed25519,
-            clock=self.overlay.clock,
+            clock=lambda: self.overlay.clock() + later_s,
+            pin_of=lambda _aor: pin,
         )
 
     def upkeep(self, key: PrivateBundle, generation: int, *, at: int = 1) -> Upkeep:
@@ -79,7 +85,7 @@ async def settle(upkeep: Upkeep) -> None:
 @asynccontextmanager
 async def town(network: Network):
     overlay = TestOverlay(clock=network.clock, seed=11)
-    async with overlay.running(NODES, host=HOST) as rings:
+    async with overlay.running(NODES, host=HOST, make_store=LyingStore) as rings:
         here = Town(
             overlay=overlay,
             rings=rings,
@@ -161,6 +167,51 @@ def test_a_pin_of_the_old_key_follows_the_record_to_the_new_one_and_to_no_other(
         part = leads_from(found.record.successions(), here.old.public.thumbprint())
         assert part[-1].new_bundle == found.bundle.encode()
         assert leads_from(found.record.successions(), b"\x01" * 16) == ()
+
+    run(story)
+
+
+@pytest.mark.parametrize("shown", ["the old key's own record", "a key that the old one signed"])
+def test_a_pin_of_the_old_key_does_not_lead_to_its_thief_while_the_owner_is_away(shown):
+    async def story(here, before):
+        await here.store_new(before, *range(1, N + 1))
+        await settle(here.upkeep(here.new, 2))
+        if shown == "the old key's own record":
+            record = here.overlay.record(here.old, "bob", sequence=10**12, later_s=AWAY_S)
+        else:
+            evil = PrivateBundle.from_bytes(here.overlay.random_bytes(64))
+            word = Succession.issue(here.old, aor="bob", generation=3, new=evil.public)
+            record = here.overlay.record(
+                evil, "bob", generation=3, sequence=10**12, later_s=AWAY_S, succession=encode_chain([word])
+            )
+        here.rings[6]._store.lie = another_record(record)
+        pin = Pin(aor="bob", bundle=here.old.public.encode(), generation=1, first_seen=1.0)
+        directory = here.directory(pin=pin, later_s=AWAY_S)
+        with pytest.raises(NameAway):
+            await directory.find("bob", full=True)
+        with pytest.raises(KeyChanged):
+            await directory.find("bob", record_needed=False, full=True)
+        # when too many holders lie as well, one that is honest is enough
+        for number, ring in enumerate(here.rings):
+            if ring.me not in list(before.placed().values())[:1] and number != 6:
+                ring._store.lie = lambda _aor, _truth: Holding()
+        with pytest.raises((KeyChanged, KeyUnverifiable)):
+            await directory.find("bob", full=True)
+
+    run(story)
+
+
+def test_a_pin_follows_its_owner_through_a_change_as_ever():
+    async def story(here, before):
+        await here.store_new(before, *range(1, N + 1))
+        await settle(here.upkeep(here.new, 2))
+        pin = Pin(aor="bob", bundle=here.old.public.encode(), generation=1, first_seen=1.0)
+        found = await here.directory(pin=pin).find("bob")
+        assert (found.bundle, found.basis, found.followed) == (here.new.public, "polynomial", True)
+        for ring in here.rings:
+            ring._store.lie = changed_shares
+        found = await here.directory(pin=pin).find("bob")
+        assert (found.bundle, found.basis, found.followed) == (here.new.public, "pin", True)
 
     run(story)
 

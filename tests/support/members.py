@@ -98,8 +98,17 @@ class TestOverlay:
         dealt = self.pieces(user, aor, generation=generation, k=k, n=n, seconds=seconds)
         return ShareList.issue(self.private, overlay=OVERLAY, pieces=dealt)
 
-    def record(self, user: PrivateBundle, aor: str, *, sequence: int = 1, generation: int = 1) -> LookupRecord:
-        now = int(self.clock())
+    def record(
+        self,
+        user: PrivateBundle,
+        aor: str,
+        *,
+        sequence: int = 1,
+        generation: int = 1,
+        succession: bytes = b"",
+        later_s: float = 0.0,
+    ) -> LookupRecord:
+        now = int(self.clock() + later_s)
         return LookupRecord.issue(
             user,
             aor=aor,
@@ -110,18 +119,21 @@ class TestOverlay:
             sequence=sequence,
             issued_at=now - 10,
             expires_at=now + 600,
+            succession=succession,
         )
 
     def release(self, user: PrivateBundle, aor: str, node_id: bytes, *indices: int, sequence: int = 1) -> Release:
         return Release.issue(user, aor=aor, generation=1, node_id=node_id, indices=tuple(indices), sequence=sequence)
 
     @asynccontextmanager
-    async def running(self, count: int, host: str = "127.0.0.1"):
+    async def running(
+        self, count: int, host: str = "127.0.0.1", *, make_store: Callable[[], RecordStore] = RecordStore
+    ):
         """`count` members on loopback, joined one after the other through the first."""
         rings: list[KademliaRing] = []
         try:
             for _ in range(count):
-                ring = self.ring()
+                ring = self.ring(store=make_store())
                 rings.append(ring)
                 await ring.open(host)
                 await ring.join([rings[0].me] if len(rings) > 1 else [])

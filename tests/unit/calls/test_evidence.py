@@ -245,26 +245,62 @@ def test_a_reader_in_the_middle_of_a_change_gets_one_key_or_the_other(changed):
     assert key.liars == ()
 
 
-def away(*answers):
-    """Answers from nodes of which none is at the place of its piece, as far as the ring has confirmed."""
+def wide(*answers, at_home=1):
+    """Answers of a wide ring: the first `at_home` nodes are where their pieces belong, as the ring has confirmed."""
     heard = evidence(*answers)
     for index in range(1, N + 1):
-        heard.place(index, node(900 + index))
+        heard.place(index, node(index - 1 if index <= at_home else 900 + index))
     return heard
 
 
 def test_pieces_from_anywhere_decide_early_where_all_agree():
-    heard = away(*((number, [TRUE[number]]) for number in range(5)))
+    heard = wide(*((number, [TRUE[number]]) for number in range(5)))
     assert heard.decide(everyone=False) is None
+    assert heard.decide(everyone=False, agreed=True).bundle == BOB.public
+
+
+def test_who_is_quicker_than_the_holders_and_not_among_them_decides_nothing_early():
+    # with the dealing key, and as many nodes as he likes beside the places
+    heard = wide(*((number, [piece]) for number, piece in enumerate(dealt(EVE))), at_home=0)
+    assert heard.decide(everyone=False, agreed=True) is None
+    for number, piece in enumerate(TRUE):
+        heard.place(piece.index, node(50 + number))
+        heard.hear(node(50 + number), Holding(pieces=(piece,)), NOW)
     assert heard.decide(everyone=False, agreed=True).bundle == BOB.public
 
 
 @pytest.mark.parametrize("contradiction", [dealt(EVE)[5], signed_share(TRUE[5], 7)])
 def test_one_signed_contradiction_puts_it_off_until_everybody_was_asked(contradiction):
-    heard = away(*((number, [TRUE[number]]) for number in range(5)), (6, [contradiction]))
+    heard = wide(*((number, [TRUE[number]]) for number in range(5)), (6, [contradiction]))
     assert heard.decide(everyone=False, agreed=True) is None
     assert heard.decide(everyone=True).bundle == BOB.public
 
 
 def test_fewer_than_the_rule_asks_for_never_agree():
-    assert away(*((number, [TRUE[number]]) for number in range(4))).decide(everyone=False, agreed=True) is None
+    assert wide(*((number, [TRUE[number]]) for number in range(4))).decide(everyone=False, agreed=True) is None
+
+
+def test_signatures_alone_do_not_bring_back_a_key_that_another_has_followed():
+    newer = dealt(EVE, generation=2)
+    brought_back = (0, TRUE)
+    assert evidence(brought_back).decide(everyone=True).basis == "signatures"
+    assert evidence(brought_back, (1, [newer[0]])).decide(everyone=True) is None
+    # while the key is changed the holders have both
+    both = evidence((0, [*TRUE[:4], newer[0]]), (1, [*TRUE[4:], newer[1]])).decide(everyone=True)
+    assert (both.bundle, both.basis) == (BOB.public, "signatures")
+
+
+@pytest.mark.parametrize("days", [-3, 40], ids=["behind", "ahead"])
+def test_a_reader_whose_clock_is_days_off_blames_nobody(days):
+    now = NOW + days * DAY
+    heard = Evidence("bob", dealing_public=DEALER.public, k=K, n=N)
+    for number, piece in enumerate(TRUE):
+        heard.hear(node(number), Holding(pieces=(piece,), record=record()), now)
+    assert not heard.is_contradictory
+    assert heard.decide(everyone=True) is None
+
+
+def test_a_record_dated_by_a_clock_that_is_days_off_makes_no_liar_of_its_holder():
+    ahead = record(issued_at=NOW + 3 * DAY, expires_at=NOW + 3 * DAY + 600, sequence=9)
+    heard = evidence(*((number, Holding(pieces=(piece,), record=ahead)) for number, piece in enumerate(TRUE)))
+    assert heard.newest_record(heard.decide(everyone=False), NOW) == (None, ())
