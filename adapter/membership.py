@@ -430,10 +430,10 @@ class Membership:
         )
         return False
 
-    def _ring_changed(self) -> None:
+    def _ring_changed(self, peers: frozenset[Peer]) -> None:
         self._news.set()
         for upkeep in self._upkeeps.values():
-            upkeep.changed()
+            upkeep.changed(peers)
 
     async def _mind(self) -> None:
         """From time to time: write down whom to join through, find a lost ring again, renew what grows old."""

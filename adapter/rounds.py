@@ -2,6 +2,9 @@
 
 I/O: dht, through the Chord interface alone.  [paper §II.B]
 
+The first round walks the ring from every place. A later one, where the places are known, is about those alone whose
+neighbourhood has moved, and has each node that it finds there confirmed by the one before it.
+
 The order of the steps is the safety of it.  Nothing is let go before its place has acknowledged it in this very round,
 so whatever moment a round dies at, and whichever node with it, no piece has fewer copies than before.
 """
@@ -13,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from adapter.findings import fewest_holders
 from overlay.ring.chord import Chord
-from overlay.ring.ids import Peer, RingId, piece_position
+from overlay.ring.ids import Peer, RingId, piece_position, shift
 from overlay.ring.placement import place
 from overlay.ring.storage import Holding
 from overlay.trust.pieces import KeyPiece
@@ -27,8 +30,15 @@ NEAR_NODES = 3
 COPIES_FROM = 4
 """In a ring of at least this many times n nodes a second copy of each piece is kept."""
 
+_Places = dict[int, tuple[Peer, ...]]
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+
+def has_copies(ring_size: int, n: int) -> bool:
+    """Tell whether a ring of that many nodes has room for a second copy of each of n pieces."""
+    return ring_size >= COPIES_FROM * n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,10 @@ class Round:
 
     placed: dict[int, Peer]
     """Piece index -> the node at its place, where that node holds it by its own answer."""
+    places: dict[int, tuple[Peer, ...]]
+    """Piece index -> the nodes that should hold it, the owner of its place first."""
+    runs: dict[int, tuple[Peer, ...]]
+    """Piece index -> the nodes at and after its place, as far as the last one that should hold it."""
     holders: dict[int, tuple[Peer, ...]]
     """Piece index -> every node seen to hold it at the end of the round."""
     missing: tuple[int, ...]
@@ -58,9 +72,35 @@ class Round:
         return len({peer for peers in self.holders.values() for peer in peers})
 
     @property
+    def copies(self) -> bool | None:
+        """Whether each piece has a second place; None before the first round."""
+        return any(len(peers) > 1 for peers in self.places.values()) if self.places else None
+
+    @property
+    def unsettled(self) -> frozenset[int]:
+        """The indices that some place did not take, or that lie where they should not."""
+        return frozenset(
+            index
+            for index, peers in self.places.items()
+            if index in self.missing or not set(self.holders[index]) <= set(peers)
+        )
+
+    @property
     def settled(self) -> bool:
         """Whether every piece lay at its place, and nowhere else, before the round began."""
         return not (self.missing or self.moved or self.released or self.kept_on)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a round is about, where not everything."""
+
+    indices: frozenset[int]
+    """The pieces whose holders are asked."""
+    moved: frozenset[int]
+    """Those of them whose places have to be found anew."""
+    nearby: Mapping[int, tuple[Peer, ...]]
+    """Piece index -> the nodes at and after its place, by hearsay."""
 
 
 class Owner(Protocol):
@@ -95,30 +135,32 @@ class Owner(Protocol):
 class RoundRun:
     """One round, to be run once."""
 
-    def __init__(self, ring: Chord, owner: Owner, *, known_holders: Iterable[Peer]) -> None:
-        """`known_holders` are the nodes that held a piece at the end of the last round."""
-        self._ring, self._owner = ring, owner
+    def __init__(self, ring: Chord, owner: Owner, *, before: Round, about: About | None = None) -> None:
+        """`before` is the last round; without `about` every place is walked to and everybody there is asked."""
+        self._ring, self._owner, self._before, self._about = ring, owner, before, about
         self._pieces = owner.pieces
         first = self._pieces[1]
         self._aor, self._k, self._n = first.aor, first.k, first.n
-        self._known_holders = list(known_holders)
         self._slots = asyncio.Semaphore(MAX_PARALLEL)
 
     async def run(self) -> Round:
         """Do the four steps of `adapter.upkeep` and return what came of them."""
         known = {self._ring.me, *self._ring.peers()}
-        places, near = await self._places(len(known))
+        runs, places, near = await self._places(len(known))
         answers = await self._ask(known, places, near)
         stored = await self._store_all(places, answers)
         holders: dict[int, dict[Peer, None]] = {
-            index: {peer: None for peer, holding in answers.items() if self._holds(holding, index)}
+            index: {peer: None for peer in self._before.holders.get(index, ()) if peer not in answers}
+            | {peer: None for peer, holding in answers.items() if self._holds(holding, index)}
             | {peer: None for peer, indices in stored.items() if index in indices}
             for index in self._pieces
         }
+        # what nobody was asked about in this round, nobody acknowledged in it either
+        asked = self._pieces if self._about is None else self._about.indices
         surplus = {
             peer: indices
             for peer in answers
-            if (indices := [index for index in holders if self._may_leave(peer, places[index], holders[index])])
+            if (indices := [index for index in asked if self._may_leave(peer, places[index], holders[index])])
         }
         released = await self._each(surplus, self._release_from(surplus, answers))
         for peer, done in released.items():
@@ -127,6 +169,8 @@ class RoundRun:
         held = {index: tuple(peers) for index, peers in holders.items()}
         return Round(
             placed={index: peers[0] for index, peers in places.items() if peers[0] in held[index]},
+            places=places,
+            runs=runs,
             holders=held,
             missing=tuple(index for index, peers in places.items() if not set(peers) <= set(held[index])),
             moved=sum(map(len, stored.values())),
@@ -136,10 +180,31 @@ class RoundRun:
             attackers_needed=fewest_holders(held, k=self._k),
         )
 
-    async def _places(self, ring_size: int) -> tuple[dict[int, tuple[Peer, ...]], set[Peer]]:
-        """Return the nodes that each piece belongs to, its owner first, and the nodes just behind them."""
+    async def _places(self, ring_size: int) -> tuple[_Places, _Places, set[Peer]]:
+        """Return the nodes from each place on, those of them that its piece belongs to, and who else may have it."""
+        copies = has_copies(ring_size, self._n)
+        if self._about is not None and (runs := await self._confirmed(self._about.moved, copies=copies)) is not None:
+            near = {peer for index in self._about.indices for peer in self._about.nearby.get(index, ())[:NEAR_NODES]}
+            return runs, runs, near
+        self._about = None
+        return await self._walked(copies=copies)
+
+    async def _confirmed(self, moved: Iterable[int], *, copies: bool) -> _Places | None:
+        """Find the owners of some places anew, and who follows each; None where pieces would have to step aside."""
+        before = self._before
+        if before.places != before.runs or before.copies != copies:
+            return None
+
+        async def from_place(index: int) -> tuple[Peer, ...]:
+            owner = await self._ring.find_successor(piece_position(self._aor, index, self._n))
+            return (owner, await self._ring.find_successor(shift(owner.id, 1))) if copies else (owner,)
+
+        runs = before.places | await self._each(moved, from_place)
+        taken = [peer for peers in runs.values() for peer in peers]
+        return runs if len(taken) == len(set(taken)) else None
+
+    async def _walked(self, *, copies: bool) -> tuple[_Places, _Places, set[Peer]]:
         positions = {index: piece_position(self._aor, index, self._n) for index in self._pieces}
-        copies = ring_size >= COPIES_FROM * self._n
         # a second copy per piece needs a walk that can step over 2n - 1 taken nodes
         reach = 2 * self._n if copies else self._n
 
@@ -156,12 +221,18 @@ class RoundRun:
             if spare is not None:
                 taken.add(spare)
                 places[index] = (*places[index], spare)
-        return places, {peer for peers in successors.values() for peer in peers[:NEAR_NODES]}
+        runs = {
+            index: tuple(peers[: 1 + max(peers.index(peer) for peer in places[index])])
+            for index, peers in successors.items()
+        }
+        return runs, places, {peer for peers in successors.values() for peer in peers[:NEAR_NODES]}
 
     async def _ask(
         self, known: set[Peer], places: Mapping[int, tuple[Peer, ...]], near: set[Peer]
     ) -> dict[Peer, Holding | None]:
-        concerned = {peer for peers in places.values() for peer in peers} | near | set(self._known_holders)
+        indices = self._pieces if self._about is None else self._about.indices
+        concerned = near.union(*(places[index] for index in indices))
+        concerned.update(*(self._before.holders.get(index, ()) for index in indices))
         if len(known) <= 2 * self._n:
             concerned |= known
 
@@ -175,17 +246,8 @@ class RoundRun:
     ) -> dict[Peer, list[int]]:
         """Store what is missing at its place, the record beside it; return which node took which piece."""
         record = self._owner.record_above(self._highest_sequence(answers))
-        wanted: dict[Peer, list[int]] = {}
-        for index, peers in places.items():
-            for peer in peers:
-                wanted.setdefault(peer, []).append(index)
-
-        for peer, holding in answers.items():
-            if peer not in wanted and self._has_older(holding):
-                # one new piece is what makes a holder let the old ones go; the next round takes it back
-                wanted[peer] = [min(piece.index for piece in holding.pieces)] if holding is not None else []
-
-        self._owner.sealed.intersection_update(wanted)
+        wanted = self._wanted(places, answers)
+        self._owner.sealed.intersection_update({peer for peers in places.values() for peer in peers}.union(wanted))
 
         async def store(peer: Peer) -> list[int]:
             holding = answers[peer]
@@ -204,6 +266,21 @@ class RoundRun:
             return [index for index in took if not self._holds(holding, index)]
 
         return await self._each(wanted, store)
+
+    def _wanted(
+        self, places: Mapping[int, tuple[Peer, ...]], answers: Mapping[Peer, Holding | None]
+    ) -> dict[Peer, list[int]]:
+        """Return which of the nodes that were asked should hold which pieces."""
+        wanted: dict[Peer, list[int]] = {}
+        for index, peers in places.items():
+            for peer in peers:
+                if peer in answers:
+                    wanted.setdefault(peer, []).append(index)
+        for peer, holding in answers.items():
+            if peer not in wanted and self._has_older(holding):
+                # one new piece is what makes a holder let the old ones go; the next round takes it back
+                wanted[peer] = [min(piece.index for piece in holding.pieces)] if holding is not None else []
+        return wanted
 
     async def _seal(self, peer: Peer, *, again: bool) -> None:
         """Leave the seals with a node that holds a piece, where it does not have them yet."""

@@ -2,13 +2,16 @@
 
 I/O: dht, through the Chord interface alone.  [paper §II.B]
 
-The owner's adapter got all n signed pieces at registration.  From then on it alone moves them: on a change of the ring,
-and every `ROUND_S` in any case, it runs one *round*:
+The owner's adapter got all n signed pieces at registration.  From then on it alone moves them: on a change of the ring
+near one of its places, and every `ROUND_S` in any case, it runs one *round*:
 
 1. compute the placement from the ring's successor lists (`overlay.ring.placement`);
 2. ask the nodes concerned what they hold;
 3. store what is missing at its place, the lookup record beside every piece;
 4. only where a place has acknowledged its piece, let the old holders drop theirs, by a signed release each.
+
+In a ring of more than 2n nodes it first takes a look at the places (`adapter.lookout`), and the round is about those
+alone where something has moved, or about all of them where the record is due.
 
 A round that is repeated does nothing, a round that is cut short leaves more copies than needed and never fewer, and two
 rounds never run at once (`adapter.rounds`).  Every figure shown to a user (`holders`, `attackers_needed`) comes from
@@ -19,12 +22,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from adapter.rounds import Round, RoundRun
+from adapter.lookout import look
+from adapter.rounds import About, Round, RoundRun, has_copies
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.chord import Chord
-from overlay.ring.ids import Peer, id_to_bytes
+from overlay.ring.ids import Peer, clockwise, id_to_bytes, piece_position
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.records import LookupRecord, Release, ShareList
@@ -33,7 +37,7 @@ from overlay.trust.seals import Seals
 ROUND_S = 10.0
 """The longest time between two rounds, in seconds."""
 WIDE_ROUND_S = 30.0
-"""The same in a ring of more than 2n nodes, where a round costs a lookup for each piece."""
+"""From one look at the places to the next in a ring of more than 2n nodes, where a round costs lookups."""
 RETRY_S = 1.0
 """The time to the next round after one that left something undone, in seconds."""
 DEBOUNCE_S = 0.3
@@ -76,6 +80,8 @@ class Upkeep:
         self._release_sequence = 0
         self._last = Round(
             placed={},
+            places={},
+            runs={},
             holders={},
             missing=tuple(self._pieces),
             moved=0,
@@ -84,6 +90,13 @@ class Upkeep:
             ring_size_known=1,
             attackers_needed=0,
         )
+        self._positions = {index: piece_position(self._aor, index, self._n) for index in self._pieces}
+        self._due: set[int] = set()
+        """The indices near which something has changed."""
+        self._look_at = 0.0
+        """When to look at all of them, on the loop's clock."""
+        self._told: LookupRecord | None = None
+        """The record that a round has brought to every place."""
         self._changed = asyncio.Event()
         self._stopped = False
         self._running = asyncio.Lock()
@@ -122,11 +135,17 @@ class Upkeep:
         self._pieces, self._share_list = renewed, share_list
         self._seals = Seals.issue(self._user, [renewed[index] for index in sorted(renewed)])
         self._sealed.clear()
-        self.changed()
-
-    def changed(self) -> None:
-        """Say that the ring has changed: a round starts as soon as it is quiet."""
+        self._told = None
         self._changed.set()
+
+    def changed(self, peers: Collection[Peer]) -> None:
+        """Say that these nodes came, went or fell silent: where one is near a place, a turn starts when it is quiet."""
+        near = set(self._pieces)
+        if self._is_wide():
+            near = {index for index in self._pieces if any(self._is_near(peer, index) for peer in peers)}
+        if near:
+            self._due |= near
+            self._changed.set()
 
     def stop(self) -> None:
         """End `run` after the round in progress."""
@@ -138,23 +157,49 @@ class Upkeep:
         retry_s = RETRY_S
         while not self._stopped:
             try:
-                done = await self.round()
+                has_moved, is_settled = await self._turn()
             except Exception:  # noqa: BLE001 - it is logged, and whatever it was:
                 # a round that fails must not be the last one: the pieces would lie where they lie until they expire
                 _log.exception("a round of %s's upkeep failed", self._aor)
                 self.counters["failed rounds"] += 1
                 await self._wait(RETRY_S)
                 continue
-            quiet_s = ROUND_S if done.ring_size_known <= 2 * self._n else WIDE_ROUND_S
+            quiet_s = self._quiet_s()
             # what makes headway goes on at once; what stands still (a holder that refuses) is tried ever more rarely
-            retry_s = RETRY_S if done.moved or done.released else min(2 * retry_s, quiet_s)
-            await self._wait(quiet_s if done.settled else retry_s)
+            retry_s = RETRY_S if has_moved else min(2 * retry_s, quiet_s)
+            await self._wait(quiet_s if is_settled else retry_s)
 
     async def round(self) -> Round:
-        """Run one round, after the one in progress if there is one, and return what it found and did."""
+        """Run a whole round, after the one in progress if there is one, and return what it found and did."""
         async with self._running:
-            holders = {peer for peers in self._last.holders.values() for peer in peers}
-            self._last = await RoundRun(self._ring, self, known_holders=holders).run()
+            return await self._run(None)
+
+    async def _turn(self) -> tuple[bool, bool]:
+        """Do what is due; return whether something was moved, and whether there is nothing left to do."""
+        if not self._is_wide() or self._last.copies != has_copies(len(self._ring.peers()) + 1, self._n):
+            done = await self.round()
+            return bool(done.moved or done.released), done.settled
+        now = asyncio.get_running_loop().time()
+        async with self._running:
+            due, self._due = set(self._pieces) if now >= self._look_at else self._due, set()
+            if len(due) == self._n:
+                self._look_at = now + WIDE_ROUND_S
+            restless = self._last.unsettled
+            sight = await look(self._ring, {index: self._positions[index] for index in due}, self._last.runs)
+            self.counters["looks"] += 1
+            moved = sight.moved | restless
+            asked = moved if self._is_told() else moved.union(self._pieces)
+            if not asked:
+                return False, True
+            done = await self._run(About(indices=asked, moved=moved, nearby=sight.nearby))
+        return bool(done.moved or done.released), not done.unsettled
+
+    async def _run(self, about: About | None) -> Round:
+        whole = about is None or about.indices.issuperset(self._pieces)
+        if about is None:
+            self._due, self._look_at = set(), asyncio.get_running_loop().time() + WIDE_ROUND_S
+        self._last = await RoundRun(self._ring, self, before=self._last, about=about).run()
+        self._told = self._record if whole else self._told
         self.counters.update(rounds=1, moved=self._last.moved, released=self._last.released)
         if self._on_round is not None:
             self._on_round(self._last)
@@ -172,6 +217,34 @@ class Upkeep:
             self._changed.clear()
             await asyncio.sleep(DEBOUNCE_S)
         self._changed.clear()
+
+    def _is_wide(self) -> bool:
+        """Whether the ring is too large to ask everybody in every round."""
+        return len(self._ring.peers()) >= 2 * self._n
+
+    def _quiet_s(self) -> float:
+        """Return how long to wait where nothing is left to do and nothing changes."""
+        if not self._is_wide():
+            return ROUND_S
+        return max(0.0, self._look_at - asyncio.get_running_loop().time())
+
+    def _is_near(self, peer: Peer, index: int) -> bool:
+        """Whether a node holds a piece, or stands where it could be the owner of its place or follow that one."""
+        run = self._last.runs.get(index)
+        if run is None or peer in run or peer in self._last.holders[index]:
+            return True
+        at = self._positions[index]
+        return clockwise(at, peer.id) <= clockwise(at, run[-1].id)
+
+    def _is_told(self) -> bool:
+        """Whether every place was brought the record, and that is good for a while."""
+        return self._told is not None and self._told is self._record and self._is_good(self._told)
+
+    def _is_good(self, record: LookupRecord) -> bool:
+        """Whether a record is young, and true."""
+        me, age_s = self._ring.me, self._clock() - record.issued_at
+        is_true = (record.node_id, record.host, record.port) == (id_to_bytes(me.id), me.host, me.port)
+        return is_true and 0 <= age_s < RECORD_LIFETIME_S / 2
 
     # what a round asks of its owner
 
@@ -198,23 +271,17 @@ class Upkeep:
     def record_above(self, sequence: int) -> LookupRecord:
         """Return the record to lie beside every piece: the last one, or a new one where that is old or untrue."""
         now, me, last = self._clock(), self._ring.me, self._record
-        where = (id_to_bytes(me.id), me.host, me.port)
-        if (
-            last is None
-            or last.sequence < sequence  # somebody holds a newer one, of an earlier life of this adapter
-            or (last.node_id, last.host, last.port) != where
-            or not 0 <= now - last.issued_at < RECORD_LIFETIME_S / 2
-        ):
+        # somebody may hold a newer one, of an earlier life of this adapter
+        if last is None or last.sequence < sequence or not self._is_good(last):
             # the clock keeps the sequence growing where the state of an earlier life was lost
             self._sequence = max(self._sequence + 1, sequence + 1, int(now))
-            node_id, host, port = where
             self._record = last = LookupRecord.issue(
                 self._user,
                 aor=self._aor,
                 generation=self._generation,
-                node_id=node_id,
-                host=host,
-                port=port,
+                node_id=id_to_bytes(me.id),
+                host=me.host,
+                port=me.port,
                 sequence=self._sequence,
                 issued_at=int(now),
                 expires_at=int(now) + RECORD_LIFETIME_S,

@@ -224,7 +224,7 @@ class BootstrapServer:
         await self._keep_peers()
         await self._ring.leave()
 
-    def _ring_changed(self) -> None:
+    def _ring_changed(self, _peers: frozenset[Peer]) -> None:
         self._report({"event": "ring", "nodes": len(self._ring.peers()) + 1})
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.get_running_loop().create_task(self._keep_peers())

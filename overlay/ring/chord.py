@@ -31,8 +31,8 @@ class Chord(Protocol):
 
     on_line: Callable[[Peer, bytes], None] | None
     """Called with each SECP2PSIP line that a peer's adapter sent here; must not block."""
-    on_change: Callable[[], None] | None
-    """Called, never more than once an event-loop turn, after a node joined, moved, left or was found dead."""
+    on_change: Callable[[frozenset[Peer]], None] | None
+    """Called, never more than once an event-loop turn, with the nodes that joined, moved, left, fell silent or died."""
 
     @property
     def me(self) -> Peer:
@@ -61,6 +61,9 @@ class Chord(Protocol):
 
     def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
         """Give up to `count` nodes that each of those near `ring_id` names after it, clockwise: quick, unconfirmed."""
+
+    async def around(self, peer: Peer, ring_id: RingId) -> list[Peer] | None:
+        """Return whom one node knows just before and just after `ring_id`, itself left out; None when it is silent."""
 
     async def put(
         self,

@@ -56,7 +56,7 @@ class ChordServer(Server):
         clock: Callable[[], float],
         random_bytes: Callable[[int], bytes],
         handlers: Mapping[str, Callable[..., Any]],
-        on_contacts: Callable[[], None],
+        on_contacts: Callable[[Peer], None],
     ) -> None:
         """Take our id, and what the protocol needs; see HardProtocol."""
         super().__init__(ksize=MAX_CONTACTS, alpha=ALPHA, node_id=id_to_bytes(me))
@@ -84,9 +84,13 @@ class ChordServer(Server):
 
     # --- Chord ---------------------------------------------------------------------------------------------------
 
-    async def nearest(self, ring_id: RingId) -> list[Peer]:
-        """Look up the K living nodes nearest to an id by XOR, nearest first, this one not among them."""
-        return await FlowSpider(self.rpc, target(ring_id), self._start(ring_id)).find()
+    async def nearest(self, ring_id: RingId, count: int = MAX_CONTACTS) -> list[Peer]:
+        """Look up the `count` living nodes nearest to an id by XOR, nearest first, this one not among them."""
+        return await FlowSpider(self.rpc, target(ring_id), self._start(ring_id), ksize=count).find()
+
+    def is_near(self, peer: Peer) -> bool:
+        """Tell whether a node is one of the two on either side of this one, as far as this one knows."""
+        return peer in around({peer, *self.rpc.neighbourhood}, self.me.id, NEAREST)
 
     async def nearest_apart(self, ring_id: RingId) -> list[Peer]:
         """Look up the same on disjoint paths: for where an answer is missing, or stands against another one."""

@@ -63,7 +63,7 @@ class KademliaRing:
         `clock` is wall time in seconds; `random_bytes` must be fit for keys, `rng` needs only to spread load.
         """
         self.on_line: Callable[[Peer, bytes], None] | None = None
-        self.on_change: Callable[[], None] | None = None
+        self.on_change: Callable[[frozenset[Peer]], None] | None = None
         self._dealing_public = dealing_public
         self._store = store
         self._clock = clock
@@ -92,7 +92,7 @@ class KademliaRing:
             rng=rng or _DICE,
             after_round=self._after_round,
         )
-        self._is_announcing = False
+        self._changed: set[Peer] | None = None
         self._is_member = False
 
     # --- membership ----------------------------------------------------------------------------------------------
@@ -175,6 +175,14 @@ class KademliaRing:
     def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
         """Give up to `count` nodes after an id that each of those near it names, as they answer."""
         return self._server.hearsay(ring_id, count)
+
+    async def around(self, peer: Peer, ring_id: RingId) -> list[Peer] | None:
+        """Return whom one node knows just before and just after an id, itself left out; None when it is silent."""
+        rpc = self._server.rpc
+        if peer.id == self.me.id:
+            return rpc.around(ring_id)
+        answered, named = await rpc.call_around(peer, ring_id)
+        return [one for one in named if not rpc.is_suspect(one)] if answered else None
 
     async def put(
         self,
@@ -276,19 +284,20 @@ class KademliaRing:
         self._server.rpc.say_goodbye_to(sender)
         return True
 
-    def _on_contacts(self) -> None:
+    def _on_contacts(self, peer: Peer) -> None:
         """Tell whoever wants to know that the ring changed, once for all changes of this event-loop turn."""
-        self._stabilisation.notice()
-        if not self._is_announcing:
-            self._is_announcing = True
+        self._stabilisation.notice(peer)
+        if self._changed is None:
+            self._changed = set()
             asyncio.get_running_loop().call_soon(self._announce)
+        self._changed.add(peer)
 
     def _announce(self) -> None:
-        self._is_announcing = False
+        changed, self._changed = frozenset(self._changed or ()), None
         if self.on_change is None or self._server.rpc.is_closed:
             return
         try:
-            self.on_change()
+            self.on_change(changed)
         except Exception:  # as for lines
             self._server.rpc.counters["change handler failed"] += 1
             log.exception("a change of the ring was not taken")

@@ -39,23 +39,24 @@ class Neighbourhood:
         """Return the neighbour with an id, None where no such one is near."""
         return self._known.get(ring_id)
 
-    def meet(self, peer: Peer) -> None:
-        """Remember a contact if it is one of the SIDE nearest before or after this node."""
+    def meet(self, peer: Peer) -> bool:
+        """Remember a contact if it is one of the SIDE nearest before or after this node; tell whether that is news."""
         known = self._known.get(peer.id)
         if known is peer or known == peer or peer.id == self._me:
-            return
+            return False
         if len(self._known) == 2 * SIDE and self._farthest[0] < clockwise(self._me, peer.id) < self._farthest[1]:
-            return
+            return False
         self._known[peer.id] = peer
         if len(self._known) > 2 * SIDE:
             keep = around(self._known.values(), self._me, SIDE)
             self._known = {near.id: near for near in keep}
             self._farthest = clockwise(self._me, keep[SIDE - 1].id), clockwise(self._me, keep[SIDE].id)
+        return peer.id in self._known
 
-    def forget(self, ring_id: RingId) -> None:
-        """Forget a contact that left or died."""
-        self._known.pop(ring_id, None)
+    def forget(self, ring_id: RingId) -> bool:
+        """Forget a contact that left or died; tell whether it was one."""
         self._farthest = RING_SIZE, 0
+        return self._known.pop(ring_id, None) is not None
 
 
 def around(peers: Iterable[Peer], place: RingId, count: int = NAMED) -> list[Peer]:

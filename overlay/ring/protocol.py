@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from overlay.ring.sessions import Sessions
 
 MAX_LOST: Final = 64
+PROBE_PAUSE_S: Final = 10.0
+"""From one probe to the next: each datagram of a node that a full bucket has no room for is a reason for one."""
 MAX_DEAD_ENDS: Final = 1024
 """Addresses, with the ids they were named for, that are remembered as silent."""
 
@@ -52,7 +54,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         clock: Callable[[], float],
         random_bytes: Callable[[int], bytes],
         handlers: Mapping[str, Callable[..., Any]],
-        on_contacts: Callable[[], None],
+        on_contacts: Callable[[Peer], None],
     ) -> None:
         """Take the library's arguments, and what is ours.
 
@@ -76,6 +78,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self._me: Peer | None = None
         self._on_contacts = on_contacts
         self._dead_ends: dict[Peer, float] = {}
+        self._probed_at = -PROBE_PAUSE_S
 
     @property
     def me(self) -> Peer:
@@ -94,15 +97,16 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self._welcome(peer_of(node))
 
     def _welcome(self, peer: Peer) -> None:
-        self.neighbourhood.meet(peer)
+        is_news = self.neighbourhood.meet(peer)
         if self.router.refresh(peer):
             return
         node = node_of(peer)
-        known = self.router.get(node)
         self.router.add_contact(node)
-        if known is None or not known.same_home_as(node):
-            self.lost = [peer for peer in self.lost if peer.id != node.long_id]
-            self._on_contacts()
+        if self.lost:
+            self.lost = [other for other in self.lost if other.id != peer.id]
+        # one for whom its bucket has no room changes nothing, however often it speaks
+        if is_news or self.router.get(node) is not None:
+            self._on_contacts(peer)
 
     def handle_call_response(self, result: Outcome, node: Node) -> Outcome:  # noqa: ARG002 - the library's signature
         """Return the result: contacts come with their session and go with their third silence, not here."""
@@ -115,12 +119,12 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def say_goodbye_to(self, peer: Peer) -> None:
         """Forget a contact that leaves; its session stays for a while, so that a repeated goodbye is answered."""
-        known = self.router.get(node_of(peer))
+        node = node_of(peer)
+        is_news = self.router.get(node) is not None
         self.liveness.forget(peer.id)
-        self.router.remove_contact(node_of(peer))
-        self.neighbourhood.forget(peer.id)
-        if known is not None:
-            self._on_contacts()
+        self.router.remove_contact(node)
+        if self.neighbourhood.forget(peer.id) or is_news:
+            self._on_contacts(peer)
 
     def contacts(self) -> list[Peer]:
         """Return the contacts that are not under suspicion, in order of id."""
@@ -254,7 +258,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
         if not (isinstance(message, Request) and message.method == "leave"):
             self._welcome(peer)
         if was_suspect:
-            self._on_contacts()
+            self._on_contacts(peer)
 
     def _missed(self, call: Call) -> None:
         if call.expected is None:
@@ -271,7 +275,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
             self.lost = [*self.lost[1 - MAX_LOST :], peer]
             self.drop(peer)
         else:
-            self._on_contacts()
+            self._on_contacts(peer)
 
     def _is_at_home(self, ring_id: RingId, address: tuple[str, int]) -> bool:
         """Tell whether a contact of ours has that id and that address, both proved."""
@@ -286,8 +290,11 @@ class HardProtocol(HardRpc, KademliaProtocol):
         return {peer_of(node) for node in self.router}.union(self.neighbourhood)
 
     def _probe(self, node: Node) -> None:
-        """Ask the oldest contact of a full bucket whether it lives: its silences make room."""
-        self.spawn(self.call_ping(node), name="ring probe")
+        """Ask the oldest contact of a full bucket whether it lives, once in a while: its silences make room."""
+        now = self._loop.time()
+        if now - self._probed_at >= PROBE_PAUSE_S:
+            self._probed_at = now
+            self.spawn(self.call_ping(node), name="ring probe")
 
 
 def _ring_id(node: Node) -> RingId:

@@ -1,14 +1,16 @@
 """What a member does unasked so that the ring stays exact: pings suspects, meets its neighbours, sweeps.  I/O: udp.
 
-One round after the other, each in the same task, with a jittered pause between: a second while somebody is under
-suspicion, five after a change or in a small ring, thirty when all is quiet. So three silences bury a dead neighbour
-within seconds, and a look-up that this node starts about itself tells its neighbours that it is there  [Chord 2001
-§4.4] [Maymounkov & Mazieres 2002 §2.3].
+One round after the other, each in the same task, with a jittered pause between: five seconds after a change beside
+this node or in a small ring, thirty otherwise; a change elsewhere is the business of those who are near it. Whoever is
+under suspicion is pinged every second meanwhile, so three silences bury a dead node within seconds. Every TOUR_PAUSE_S
+a round also looks beyond the neighbourhood; a look-up that this node starts about itself tells others that it is there
+[Chord 2001 §4.4] [Maymounkov & Mazieres 2002 §2.3].
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Final
 
 from overlay.ring.contacts import MAX_CONTACTS, node_of
@@ -31,6 +33,10 @@ SMALL_RING: Final = 16
 """Rings that are cheap enough to be looked at every five seconds."""
 MAX_PINGS: Final = 32
 """Suspects, or lost contacts, pinged in one round."""
+TOUR_PAUSE_S: Final = 75.0
+"""From one look beyond the neighbourhood to the next in a ring that is not small."""
+TOUR_NODES: Final = 6
+"""Nodes that have to answer each of its two look-ups, which are there for whom they meet on the way."""
 
 
 class Stabilisation:
@@ -41,15 +47,16 @@ class Stabilisation:
         self._server = server
         self._rng = rng
         self._after_round = after_round
-        self._sleep: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._stirred = asyncio.Event()
         self._has_changed = False
-        self._toured_at = asyncio.get_running_loop().time()
+        self._toured_at = self._loop.time()
         self.rounds = 0
 
-    def notice(self) -> None:
-        """Take note that a contact came, moved, fell silent or went: the next round comes sooner."""
-        self._has_changed = True
-        self._wake()
+    def notice(self, peer: Peer) -> None:
+        """Take note that a contact came, moved, fell silent or went: beside this node the next round comes sooner."""
+        self._has_changed = self._has_changed or self._server.is_near(peer)
+        self._stirred.set()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -61,56 +68,61 @@ class Stabilisation:
         """Do one round."""
         self.rounds += 1
         self._has_changed = False
-        loop, server = asyncio.get_running_loop(), self._server
+        server = self._server
         await self._ping(server.rpc.suspects())
         if not server.rpc.contacts():
             await self._ping([*server.rpc.lost, *server.rpc.suspects()])
         elif server.rpc.lost:
             # somebody who comes back after a cut of the network knows the other half of the ring
             await self._ping([self._rng.choice(list(server.rpc.lost))])
-        await server.nearest(server.me.id)
+        knows_all = len(server.rpc.router) <= BUCKET_CONTACTS
+        if knows_all:
+            await server.nearest(server.me.id)
         await server.meet_neighbours()
-        if loop.time() - self._toured_at >= QUIET_PAUSE_S:
-            self._toured_at = loop.time()
+        if self._loop.time() - self._toured_at >= (QUIET_PAUSE_S if knows_all else TOUR_PAUSE_S):
+            self._toured_at = self._loop.time()
             await self._tour()
         server.rpc.sweep()
         await self._after_round()
 
     async def _tour(self) -> None:
-        """Look beyond the neighbourhood: at everybody where they are few enough to be known, else at some place."""
+        """Look beyond the neighbourhood: at everybody where they are few enough to be known, else here and there."""
         known = len(self._server.rpc.router)
         if MAX_CONTACTS <= known <= BUCKET_CONTACTS:
             await self._server.census()
         elif known > BUCKET_CONTACTS:
-            await self._server.nearest(RingId(self._rng.getrandbits(RING_BITS)))
+            await self._server.nearest(self._server.me.id, TOUR_NODES)
+            await self._server.nearest(RingId(self._rng.getrandbits(RING_BITS)), TOUR_NODES)
 
     async def _ping(self, peers: list[Peer]) -> None:
         pings = (self._server.rpc.call_ping(node_of(peer)) for peer in peers[-MAX_PINGS:])
         await asyncio.gather(*pings)
 
     async def _pause(self) -> None:
-        """Wait for the next round; what happens meanwhile can only bring it nearer."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._pause_s()
-        while (rest := due - loop.time()) > 0:
-            self._sleep = loop.create_future()
-            timer = loop.call_later(rest, self._wake)
-            try:
-                await self._sleep
-            finally:
-                timer.cancel()
-                self._sleep = None
-            due = min(due, loop.time() + self._pause_s())
+        """Wait for the next round, which a change can only bring nearer; meanwhile ping those under suspicion."""
+        due = self._loop.time() + self._jittered(BUSY_PAUSE_S if self._is_busy() else QUIET_PAUSE_S)
+        was_busy, ping_at = self._is_busy(), math.inf
+        while (now := self._loop.time()) < due:
+            if ping_at <= now:
+                await self._ping(self._server.rpc.suspects())
+                ping_at = math.inf
+            elif ping_at == math.inf and self._server.rpc.suspects():
+                ping_at = now + self._jittered(SUSPECT_PAUSE_S)
+            if not was_busy and self._is_busy():
+                was_busy, due = True, min(due, now + self._jittered(BUSY_PAUSE_S))
+            await self._stir_or(min(due, ping_at))
 
-    def _wake(self) -> None:
-        if self._sleep is not None and not self._sleep.done():
-            self._sleep.set_result(None)
+    async def _stir_or(self, until: float) -> None:
+        """Wait for a change, at most until a time."""
+        self._stirred.clear()
+        timer = self._loop.call_at(until, self._stirred.set)
+        try:
+            await self._stirred.wait()
+        finally:
+            timer.cancel()
 
-    def _pause_s(self) -> float:
-        rpc = self._server.rpc
-        pause = QUIET_PAUSE_S
-        if rpc.suspects():
-            pause = SUSPECT_PAUSE_S
-        elif self._has_changed or len(rpc.router) < SMALL_RING:
-            pause = BUSY_PAUSE_S
-        return pause * self._rng.uniform(1 - JITTER, 1 + JITTER)
+    def _is_busy(self) -> bool:
+        return self._has_changed or len(self._server.rpc.router) < SMALL_RING
+
+    def _jittered(self, seconds: float) -> float:
+        return seconds * self._rng.uniform(1 - JITTER, 1 + JITTER)

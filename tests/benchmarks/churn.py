@@ -125,6 +125,7 @@ class Churn:
                     "no record",
                     "no record excused",
                     "rounds",
+                    "looks",
                     "datagrams",
                 )
             },
@@ -174,7 +175,7 @@ class Churn:
                 await self._end(home, sudden=True)
             home.store.close()
         # the end of the run is no part of it, but for the rounds that only the last owners know of
-        counted["rounds"] = self.counts["rounds"]
+        counted.update({name: self.counts[name] for name in ("rounds", "looks")})
         self.counts = counted
 
     def _spawn(self, work: Any) -> None:
@@ -266,6 +267,7 @@ class Churn:
         home.ring, home.upkeep, home.running, home.since = None, None, None, None
         if upkeep is not None and running is not None:
             self.counts["rounds"] += upkeep.counters["rounds"]
+            self.counts["looks"] += upkeep.counters["looks"]
             home.record_until = upkeep.record.expires_at if upkeep.record else 0.0
             upkeep.stop()
             running.cancel()

@@ -144,7 +144,7 @@ async def test_who_leaves_hands_over_and_is_gone_at_once(overlay, bob):
     async with overlay.running(4) as rings:
         leaving = rings.pop(2)
         changed = []
-        rings[0].on_change = lambda: changed.append(len(rings[0].peers()))
+        rings[0].on_change = lambda _peers: changed.append(len(rings[0].peers()))
         piece, record = overlay.pieces(bob, "bob")[4], overlay.record(bob, "bob")
         assert await leaving.store_at(leaving.me, piece, record, share_list=overlay.share_list(bob, "bob"))
         gone = leaving.me

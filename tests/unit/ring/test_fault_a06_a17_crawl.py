@@ -166,7 +166,7 @@ def test_a17_ours_keeps_a_contact_until_its_third_silence():
         async with overlay.running(2, host="10.0.0.1") as rings:
             first, second = rings
             changes = []
-            first.on_change = lambda: changes.append(len(first.peers()))
+            first.on_change = lambda _peers: changes.append(len(first.peers()))
             rpc = first._server.rpc
             network.cut = lambda source, target: True
             for silences in (1, 2, 3):

@@ -31,7 +31,7 @@ def test_a_silent_death_is_found_and_told_within_seconds():
             dead = rings.pop(4)
             gone = dead.me
             seen = []
-            rings[0].on_change = lambda: seen.append(gone in rings[0].peers())
+            rings[0].on_change = lambda _peers: seen.append(gone in rings[0].peers())
             await dead.close()
             await asyncio.sleep(15)
             assert [gone in ring.peers() for ring in rings] == [False] * 7
@@ -48,7 +48,7 @@ def test_a_join_is_told_to_everybody():
         async with overlay.running(5, host=HOST) as rings:
             told = []
             for number, ring in enumerate(rings):
-                ring.on_change = lambda number=number: told.append(number)
+                ring.on_change = lambda _peers, number=number: told.append(number)
             newcomer = overlay.ring()
             await newcomer.open(HOST)
             await newcomer.join([rings[0].me])
