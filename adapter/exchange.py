@@ -232,7 +232,6 @@ class _Attempt:
         self._tasks = Tasks()
         self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._found: Found | None = None
 
     async def run(self) -> Outcome:
         self._pump()
@@ -257,9 +256,9 @@ class _Attempt:
                     self._tasks.spawn(self._deliver(peer, line), name="deliver")
                 case AskHigherSequence(aor=aor, min_sequence=sequence):
                     self._tasks.spawn(self._search(aor, sequence), name="search")
-                case Done(outcome=outcome):
-                    if outcome.contacts and self._found is not None:
-                        _pin(self._membership, self._found, self._clock())
+                case Done(outcome=outcome, proved=proved):
+                    if proved is not None:
+                        _pin(self._membership, proved, self._clock())
                     if not self._done.done():
                         self._done.set_result(outcome)
         self._timer = _rearm(self._timer, self._machine, self._clock, self._pump)
@@ -269,7 +268,6 @@ class _Attempt:
         if isinstance(result, _Failed):
             self._machine.lookup_failed(result.failure, self._clock(), liars=result.liars)
         else:
-            self._found = result
             self._machine.looked_up(result, self._clock())
         self._pump()
 
@@ -277,7 +275,7 @@ class _Attempt:
         self._step("NO ANSWER", {"asking": "every holder for a newer address"})
         self._membership.proofs.forget(aor)
         try:
-            self._found = found = await self._membership.directory.find(aor, min_sequence=sequence)
+            found = await self._membership.directory.find(aor, min_sequence=sequence)
         except (LookupFailed, RingUnreachable):
             found = None
         self._machine.searched(found, self._clock())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from overlay.ring.ids import Peer
     from overlay.trust.identity import PrivateBundle
 
+
+_log = logging.getLogger(__name__)
 
 RENEW_AFTER_S: Final = 7 * 86_400
 """Pieces and credential older than this are renewed as soon as the bootstrap server answers [docs/protocol.md]."""
@@ -463,7 +466,7 @@ class Membership:
         for user in [user for user in self._enrolments if is_pending(self._state.path, user)]:
             try:
                 await self.rotate(user, lambda _step, _detail: None, begin=False)
-            except Secp2psipError as error:
+            except (Secp2psipError, OSError) as error:
                 self._warn(
                     f"a change of {user}'s key was cut short and could not be finished: {error}",
                     "until it is, calls to this user may fail; start the bootstrap server, or see its reason",
@@ -479,7 +482,8 @@ class Membership:
             try:
                 async with self._registering:
                     await self._enrol(user, lambda _step, _detail: None)
-            except Secp2psipError as error:
+            except (Secp2psipError, OSError) as error:
+                # a disk that is full for a moment must not end the renewals of the next months
                 days = (expires_at(enrolment) - now) / 86_400
                 if isinstance(error, EnrolmentRefused) and error.code in {"taken", "revoked"}:
                     self._warn(
@@ -494,7 +498,10 @@ class Membership:
 
     def _keep_peers(self) -> None:
         if self._ring is not None and (peers := self._ring.peers()):
-            self._state.save_peers(peers, own_port=self._ring.me.port)
+            try:
+                self._state.save_peers(peers, own_port=self._ring.me.port)
+            except OSError as error:
+                _log.warning("the nodes to join through could not be written down: %s", error)
 
 
 def expires_at(enrolment: Enrolment) -> int:

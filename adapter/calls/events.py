@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
+from adapter.findings import Found
 from overlay.ring.ids import Peer
 from overlay.trust.acceptance import Liar
 
@@ -88,6 +89,8 @@ class Done:
 
     outcome: Outcome
     """How it ended."""
+    proved: Found | None = None
+    """The callee whose key signed the REDIRECT; None without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

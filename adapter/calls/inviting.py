@@ -247,6 +247,7 @@ class Inviting:
             contacts=tuple(uri_of(contact, self._callee, redirect.token) for contact in usable),
             token=redirect.token,
             fingerprint=fingerprint,
+            proved=self._sent.answered_by(redirect),
         )
 
     def _give_up(self, now: float, _nothing: None) -> None:
@@ -266,6 +267,7 @@ class Inviting:
         contacts: tuple[str, ...] = (),
         token: bytes = b"",
         fingerprint: bytes = b"",
+        proved: Found | None = None,
     ) -> None:
         status, reason = how
         self.state = State.DONE
@@ -281,7 +283,7 @@ class Inviting:
             receipt=dict(self._receipt),
         )
         self._events.clear()  # whatever was still to be done is pointless now
-        self._events.append(Done(outcome=outcome))
+        self._events.append(Done(outcome=outcome, proved=proved))
 
     def _stamp(self, what: str, now: float) -> None:
         self._receipt["times_ms"][what] = round((now - self._began) * 1000, 1)

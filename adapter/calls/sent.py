@@ -38,7 +38,11 @@ class _Sent:
     invite_id: bytes
     line_digest: bytes
     callee: Party
-    key: KeyBundle
+    found: Found
+
+    @property
+    def key(self) -> KeyBundle:
+        return self.found.bundle
 
 
 class SentInvites:
@@ -64,9 +68,13 @@ class SentInvites:
         )
         sealed = seal_invite(invite, self._caller, found.bundle)
         self._by_hash[sealed.hash] = _Sent(
-            invite_id=invite_id, line_digest=line_digest(sealed.line), callee=callee, key=found.bundle
+            invite_id=invite_id, line_digest=line_digest(sealed.line), callee=callee, found=found
         )
         return sealed.line
+
+    def answered_by(self, redirect: Redirect) -> Found:
+        """Return whom the INVITE was for that a REDIRECT of `read` answers: who was found last may be another."""
+        return self._by_hash[redirect.invite_hash].found
 
     def learn_clock(self, their_time: int, now: float) -> None:
         """Take the callee's signed time, by which the expiry of a REDIRECT is judged from now on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -110,3 +112,28 @@ async def test_who_is_not_registered_asks_nobody_whose_key_is_unknown(tmp_path):
             with pytest.raises(NotRegistered, match="no bootstrap server is known"):
                 await membership.register("alice", lambda _step, _detail: None)
         assert watched.steps() == []
+
+
+@pytest.mark.usefixtures("old")
+async def test_a_full_disk_ends_neither_the_renewals_nor_the_way_back_to_the_ring(tmp_path, monkeypatch):
+    for pause in ("REJOIN_EVERY_S", "PEERS_KEPT_EVERY_S", "RENEW_RETRY_S"):
+        monkeypatch.setattr(f"adapter.membership.{pause}", 0.02)
+    async with serving(tmp_path / "bootstrap") as watched:
+        await registered(tmp_path / "alice", watched.server.address)
+        kept, tried, written = StateDir.save_enrolment, [], asyncio.Event()
+
+        def full(*_rows, **_named):
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        def on_a_full_disk(self, user, enrolment):
+            tried.append(user)
+            if len(tried) == 1:
+                full()
+            kept(self, user, enrolment)
+            written.set()
+
+        monkeypatch.setattr(StateDir, "save_peers", full)
+        monkeypatch.setattr(StateDir, "save_enrolment", on_a_full_disk)
+        async with device(tmp_path / "alice", None):
+            await asyncio.wait_for(written.wait(), 8)
+            assert len(tried) >= 2

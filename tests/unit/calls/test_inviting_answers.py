@@ -203,3 +203,22 @@ def test_an_answer_made_by_the_real_callee_with_one_bit_changed_is_none():
         assert drain(machine) == []
     machine.line_received(answer, BOB_NODE, NOW + 0.1)
     assert only(machine, Done).outcome.status == 302
+
+
+def test_it_proves_the_key_that_signed_and_not_the_one_that_was_found_last():
+    machine, line = invited()
+    machine.handle_timer(NOW + 1.5)
+    newer = found("bob", keys=EVE, contact=EVE_NODE, sequence=9)
+    machine.searched(newer, NOW + 1.6)
+    machine.line_received(redirect_to(line), BOB_NODE, NOW + 1.7)
+    done = only(machine, Done)
+    assert done.outcome.status == 302
+    assert done.proved.bundle == BOB.public
+
+
+def test_a_call_that_nobody_answered_proves_nobody():
+    machine, _ = invited()
+    machine.handle_timer(NOW + 60)
+    machine.searched(None, NOW + 60)
+    machine.handle_timer(NOW + 120)
+    assert only(machine, Done).proved is None
