@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-sound interop-setup bench bench-sip bench-flood bench-ring zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-sound interop-setup bench bench-sip bench-flood bench-ring endurance zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-sip: setup ## sipp against one adapter: load, loss, memory (needs apt sip-
 
 bench-flood: setup ## what a flood costs the callee and a good call; build/bench/flood.json
 	@$(PY) -m tests.benchmarks.flood $(ARGS)
+
+endurance: setup ## a thousand calls in a row, a hundred killed children; 12 minutes (ARGS="--calls 50 --kills 5"); build/bench/endurance.json
+	@$(PY) -m tests.benchmarks.endurance $(ARGS)
 
 lint: setup ## ruff: rules and format
 	@$(PY) -m ruff check .

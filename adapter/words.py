@@ -309,6 +309,7 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "sound-lost": lambda event: Text(f"the {event['what']} went away: the call goes on without it", style=_BAD),
     "ended": _ended,
     "child-died": _child_died,
+    "phone-back": lambda _: Text.assemble(("the softphone is back", _GOOD), "; calls can come again"),
     "listening": _listening,
     "adapter-gone": _adapter_gone,
     "adapter-back": lambda _: Text.assemble(("the adapter is back", _GOOD), "; registered again"),

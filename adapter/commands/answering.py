@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from typing import Final
 
 from adapter.calls.contacts import digest_in
@@ -18,6 +19,8 @@ DECLINE: Final = 603
 """Decline [RFC 3261 §21.6.2]: the user was asked and does not want to."""
 NOT_ANNOUNCED: Final = 403
 """Forbidden [RFC 3261 §21.4.4]: the call was not announced by the caller's adapter."""
+MAX_REVIVALS: Final = 5
+"""Children that may die while they start, before that is taken for a fault that stays."""
 _ANSWER_KEYS: Final = frozenset("a\r\n")
 _END_KEYS: Final = frozenset("dhq")
 
@@ -151,13 +154,26 @@ class Answerer:
         if not self.idle.is_set():
             self._remember(died)
         self._over()
+        attempts = MAX_REVIVALS
+        while not self._phone.is_running and attempts and not await self._restart(is_last=attempts == 1):
+            attempts -= 1
+        self._rest()
+
+    async def _restart(self, *, is_last: bool) -> bool:
+        """Tell whether the phone's process is there again."""
+        began = time.monotonic()
         try:
             await self._phone.restart()
         except PhoneError as error:
-            if not self._phone.is_running:
+            if self._phone.is_running:  # but the adapter is not
+                self._screen.show({"event": "warning", "text": str(error), "hint": ""})
+                return True
+            if is_last:
                 raise
-            self._screen.show({"event": "warning", "text": str(error), "hint": ""})
-        self._rest()
+            return False
+        took = {"took_ms": round((time.monotonic() - began) * 1000, 1)}
+        self._screen.show({"event": "phone-back", "user": self._user, "phone": self._phone.address} | took)
+        return True
 
     def _after(self, event: events.Event) -> None:
         """Set the moving line to what goes on now."""

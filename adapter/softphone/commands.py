@@ -61,6 +61,11 @@ class Register(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unregister(Command):
+    """Take the registration back and go on with what runs; Done once the registrar said so, or did not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Command):
     """Place a call; Done once the INVITE left, Failed where it could not."""
 

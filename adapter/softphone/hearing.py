@@ -62,7 +62,8 @@ class Hearing:
         with contextlib.suppress(pj.Error):  # no stream just now, as between two offers: counts as silence
             statistics = call.getStreamStat(0)
             silence.count(statistics.rtcp.rxStat.pkt, now)
-            self._judge(statistics, now)
+            if not silence.is_silent(now):  # nothing can be said of sound that does not come
+                self._judge(statistics, now)
         if (silence_s := silence.warning(now)) is not None:
             self._emit(events.AudioLost(at=now, seconds=round(silence_s, 1)))
         return silence.run_out(now)

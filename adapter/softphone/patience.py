@@ -69,6 +69,10 @@ class SoundWatch:
             self._heard_at = now
             self._warned = False
 
+    def is_silent(self, now: float) -> bool:
+        """Tell whether the latest count was the one before."""
+        return now > self._heard_at
+
     def warning(self, now: float) -> float | None:
         """Give the seconds of silence, once for each silence of SILENCE_WARNED_S or more; else None."""
         silence_s = now - self._heard_at

@@ -22,6 +22,7 @@ M = TypeVar("M", bound=Message)
 _COMMANDS: Final[Mapping[str, type[commands.Command]]] = {
     "open": commands.Open,
     "register": commands.Register,
+    "unregister": commands.Unregister,
     "call": commands.Call,
     "answer": commands.Answer,
     "hang-up": commands.HangUp,

@@ -51,7 +51,7 @@ class Switchboard:
         self._refused: list[LiveCall] = []
         self._waiting: commands.Call | None = None
         self._registered = False
-        self._closing = False
+        self._closing = self._withdrawing = False
 
     @property
     def is_busy(self) -> bool:
@@ -134,10 +134,11 @@ class Switchboard:
                 self._open(command)
             case _ if self._agent is None or self._plan is None:
                 raise RemoteError("the phone is not open")
-            case commands.Register():
+            case commands.Register() | commands.Unregister():
                 if not self._plan.registrar:
                     raise RemoteError("there is no registrar to register at")
-                self._agent.account.setRegistration(True)
+                self._withdrawing = isinstance(command, commands.Unregister)
+                self._agent.account.setRegistration(not self._withdrawing)
             case commands.Call():
                 self._dial(command, self._agent, self._plan)
             case commands.Answer():
@@ -299,6 +300,10 @@ class Switchboard:
     def _registration(self, status: int, reason: str) -> None:
         if self._closing:
             self._registered = False
+            return
+        if self._withdrawing:
+            self._registered = self._withdrawing = False
+            self._done(commands.Unregister())
             return
         self._registered = status // 100 == 2  # noqa: PLR2004  the class of success
         self._emit(events.Registered(at=time.monotonic(), status=status, reason=reason))

@@ -31,6 +31,7 @@ COMMANDS = [
         log="/tmp/l",
     ),
     commands.Register(),
+    commands.Unregister(),
     commands.Call(uri="sip:bob@127.0.0.1:5070"),
     commands.Answer(status=486),
     commands.HangUp(),
