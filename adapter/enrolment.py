@@ -74,6 +74,12 @@ class EnrolmentFailed(RemoteError):
         self.hint = hint
 
 
+class OtherServer(EnrolmentFailed):
+    """The server does not have the key that was expected: nothing was sent to it."""
+
+    code = "unverified"
+
+
 async def enrol(
     address: tuple[str, int],
     *,
@@ -164,7 +170,7 @@ def _nobody(where: str, error: OSError) -> EnrolmentFailed:
 
 
 def _other_key(thumbprint: bytes, pin: bytes) -> EnrolmentFailed:
-    return EnrolmentFailed(
+    return OtherServer(
         f"that bootstrap server has key {thumbprint.hex()}, not the known {pin.hex()}",
         "another server took its place, or --bootstrap names another overlay: nothing was sent to it",
     )

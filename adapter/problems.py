@@ -60,6 +60,12 @@ _EXIT_BY_CODE: Final = {
     "interrupted": ExitCode.INTERRUPTED,
 }
 
+_HINT_BY_CODE: Final = {
+    "name_unknown": "check the spelling; a name is known once its user has registered",
+    "ring_unreachable": "secp2psip doctor looks for what is in the way",
+}
+"""What to do about errors of rooms that know no user."""
+
 _EXIT_BY_STATUS: Final = {
     401: ExitCode.UNVERIFIED,
     403: ExitCode.UNVERIFIED,
@@ -139,7 +145,8 @@ def describe(error: BaseException) -> Trouble:
         text, code = f"{type(error).__name__}: {text}", "internal"
     if not isinstance(code, str) or not code:
         code = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(error).__name__).lower()
-    return Trouble(code=code, error=one_line(text), hint=one_line(hint) if isinstance(hint, str) else "")
+    cure = hint if isinstance(hint, str) and hint else _HINT_BY_CODE.get(code, "")
+    return Trouble(code=code, error=one_line(text), hint=one_line(cure))
 
 
 def exit_code_of_status(status: int) -> ExitCode:

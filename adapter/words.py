@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from adapter.pins import digits
 from adapter.sound_words import figures, trouble_words
 
 Event = Mapping[str, Any]
@@ -256,8 +257,8 @@ def _finding(event: Event) -> Text:
 def _key_changed(event: Event) -> Text:
     return Text.assemble(
         ("key changed", _GOOD),
-        f": {event['user']} goes on with generation {event['generation']}, fingerprint {event['thumbprint']}; "
-        "who knew the old key follows to this one",
+        f": {event['user']} goes on with generation {event['generation']}, fingerprint "
+        f"{digits(bytes.fromhex(event['thumbprint']))}; who knew the old key follows to this one",
     )
 
 

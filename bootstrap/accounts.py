@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from bootstrap.admission import Invite, invite_digest
+from bootstrap.problems import INVITES_HINT, NAMES_HINT, UsageProblem
 from bootstrap.registration import ENROLMENT_WINDOW_S, Accepted, Account, Books
-from overlay.errors import LocalError, RemoteError
+from overlay.errors import RemoteError
 from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
 from overlay.trust.shamir import check_threshold
 from overlay.trust.signed import check_overlay
@@ -136,7 +137,7 @@ class Accounts:
         return None if row is None else OverlayFacts(name=row[0], k=row[1], n=row[2])
 
     def fix_overlay(self, facts: OverlayFacts) -> None:
-        """Fix what this overlay is, or check it against what it was; LocalError when it was something else.
+        """Fix what this overlay is, or check it against what it was; UsageProblem when it was something else.
 
         Two thresholds, or two names, in one overlay would make honest holders look like liars.
         """
@@ -145,9 +146,10 @@ class Accounts:
             if before is None:
                 self._db.execute("INSERT INTO overlay VALUES (1, ?, ?, ?)", (facts.name, facts.k, facts.n))
             elif before != facts:
-                raise LocalError(
+                raise UsageProblem(
                     f"these accounts are of overlay {before.name} with k={before.k} of n={before.n}, "
-                    f"not {facts.name} with k={facts.k} of n={facts.n}: use another data directory"
+                    f"not {facts.name} with k={facts.k} of n={facts.n}",
+                    hint="leave --overlay, --threshold and --pieces out, or use another data directory: --data DIR",
                 )
 
     def books(
@@ -239,11 +241,11 @@ class Accounts:
     # --- what an operator does, beside a running server too -----------------------------------------------------------
 
     def release(self, aor: str, *, now: float) -> int:
-        """Free a name: its next registrant gets the next generation. Return the last; LocalError if it is not taken."""
+        """Free a name: its next registrant gets the next generation. Return the last; UsageProblem if it is free."""
         with self.transaction():
             row = self._db.execute("DELETE FROM names WHERE aor = ? RETURNING generation", (aor,)).fetchone()
             if row is None:
-                raise LocalError(f"the name {aor} is not taken")
+                raise UsageProblem(f"the name {aor} is not taken", hint=NAMES_HINT)
             self._db.execute("INSERT OR REPLACE INTO past VALUES (?, ?, ?)", (aor, row[0], int(now)))
         return int(row[0])
 
@@ -272,11 +274,11 @@ class Accounts:
         self._db.execute("INSERT OR IGNORE INTO admitted VALUES (?)", (aor,))
 
     def add_invite(self, invite: Invite) -> None:
-        """Keep an invite; LocalError when there are MAX_INVITES."""
+        """Keep an invite; UsageProblem when there are MAX_INVITES."""
         with self.transaction():
             self._db.execute("DELETE FROM invites WHERE expires_at <= ? OR uses_left < 1", (invite.made_at,))
             if self._count("SELECT count(*) FROM invites") >= MAX_INVITES:
-                raise LocalError(f"{MAX_INVITES} invites at most are out at once")
+                raise UsageProblem(f"{MAX_INVITES} invites at most are out at once", hint=INVITES_HINT)
             self._db.execute(
                 "INSERT INTO invites VALUES (?, ?, ?, ?, ?, ?)",
                 (invite.id, invite.digest, invite.uses_left, invite.made_at, invite.expires_at, invite.aor),
@@ -287,9 +289,9 @@ class Accounts:
         return [_invite(row) for row in self._db.execute(f"{_INVITES} ORDER BY made_at, id").fetchall()]
 
     def revoke_invite(self, ident: str) -> None:
-        """Take an invite back; LocalError when there is none of that id."""
+        """Take an invite back; UsageProblem when there is none of that id."""
         if self._db.execute("DELETE FROM invites WHERE id = ?", (ident,)).rowcount == 0:
-            raise LocalError(f"there is no invite {ident}")
+            raise UsageProblem(f"there is no invite {ident!r}", hint=INVITES_HINT)
 
     def _invite(self, digest: bytes) -> Invite | None:
         row = self._db.execute(f"{_INVITES} WHERE digest = ?", (digest,)).fetchone()

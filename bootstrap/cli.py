@@ -1,6 +1,6 @@
 """The command `secp2psip-bootstrap`: flags in, a running server or a list of names out.  I/O: terminal, signals, files.
 
-Exit codes: 0 it ended as it was asked to, 1 it failed, 2 wrong use.
+Wrong use is one ``error:`` line, one ``hint:`` line and exit code 2.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from ipaddress import ip_address
@@ -21,10 +22,12 @@ from bootstrap.admission import DEFAULT_ENROLMENTS_PER_DAY, Admission, Policy
 from bootstrap.announce import announce
 from bootstrap.keys import ACCOUNTS_FILE
 from bootstrap.office import add_office_commands, run_office_command
+from bootstrap.problems import PROGRAM, ExitCode, Parser, Trouble, UsageProblem, describe, exit_codes
 from bootstrap.screen import TICKS_PER_SECOND, Screen, make_screen
 from bootstrap.server import BootstrapServer, ServerConfig
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.addresses import lan_address
+from overlay.trust.shamir import check_threshold
 from overlay.wire.enrolment_messages import MAX_CODE_CHARS
 
 if TYPE_CHECKING:
@@ -35,9 +38,9 @@ DEFAULT_OVERLAY: Final = "secp2psip"
 DEFAULT_K: Final = 3
 DEFAULT_N: Final = 7
 MAX_PORT: Final = 65_535
-EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_USAGE: Final = 2
+
+_ADDRESS_HINT: Final = "write HOST:PORT, for example 192.168.1.10:5480"
+_CODE_HINT: Final = "write the code into a file of its own, as one line of ASCII: echo open-sesame > code"
 
 _EPILOG: Final = """\
 examples:
@@ -52,23 +55,26 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if options.data is None:
-        return _fail("there is no home directory: set HOME, or name a place with --data DIR", EXIT_USAGE)
+    """Run the command line `argv` (default: the process's own) and return the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    where = f"port {DEFAULT_PORT}"
     try:
-        if options.command is not None:
-            return run_office_command(options)
-        config, warning = _config(options)
-        screen = make_screen(as_json=options.json, trace=options.trace, out=sys.stdout)
-        asyncio.run(_serve(config, screen, warning, announced=options.announce))
-    except Secp2psipError as error:
-        return _fail(error.reason, EXIT_USAGE if isinstance(error, LocalError) else EXIT_FAILED)
-    except OSError as error:
-        where = error.filename or options.listen or f"port {DEFAULT_PORT}"
-        return _fail(f"cannot use {where}: {(error.strerror or str(error)).lower()}", EXIT_FAILED)
-    return EXIT_OK
+        options = _parser().parse_args(words)
+        where = options.listen or where
+        return _run(options)
+    except (Secp2psipError, OSError) as error:
+        return _fail(describe(error, where=where), as_json="--json" in words)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.data is None:
+        raise UsageProblem("there is no home directory", hint="set HOME, or name a place with --data DIR")
+    if options.command is not None:
+        return run_office_command(options)
+    config, warning = _config(options)
+    screen = make_screen(as_json=options.json, trace=options.trace, out=sys.stdout)
+    asyncio.run(_serve(config, screen, warning, announced=options.announce))
+    return ExitCode.OK
 
 
 async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announced: bool) -> None:
@@ -123,6 +129,11 @@ def _facts(options: argparse.Namespace) -> OverlayFacts:
     before = before or OverlayFacts(name=DEFAULT_OVERLAY, k=DEFAULT_K, n=DEFAULT_N)
     k = before.k if options.threshold is None else options.threshold
     n = before.n if options.pieces is None else options.pieces
+    try:
+        check_threshold(k, n)
+    except LocalError as error:
+        hint = f"choose at least 3K-2 pieces, for example --threshold {DEFAULT_K} --pieces {DEFAULT_N}"
+        raise UsageProblem(error.reason, hint=hint) from None
     return OverlayFacts(name=options.overlay or before.name, k=k, n=n)
 
 
@@ -136,16 +147,17 @@ def _address(listen: str | None) -> tuple[str, int, str]:
             host, port = text, str(DEFAULT_PORT)
         host = host.removeprefix("[").removesuffix("]")
         if not (port.isascii() and port.isdigit() and int(port) <= MAX_PORT):
-            raise LocalError(f"{listen} has no port from 0 to {MAX_PORT}: write HOST:PORT, as in 192.168.1.10:5480")
+            raise UsageProblem(f"{listen} has no port from 0 to {MAX_PORT}", hint=_ADDRESS_HINT)
     if not host:
         found = lan_address()
         return found.host, int(port), found.warning
     try:
         address = ip_address(host)
     except ValueError:
-        raise LocalError(f"{host} is no ip address: write HOST:PORT, as in 192.168.1.10:5480") from None
+        raise UsageProblem(f"{host!r} is no IP address", hint=_ADDRESS_HINT) from None
     if address.is_unspecified or address.is_multicast:
-        raise LocalError(f"{host} is no address that others can reach: name this host's own, or leave --listen out")
+        hint = "name this host's own, or leave --listen out"
+        raise UsageProblem(f"{host} is no address that others can reach", hint=hint)
     return str(address), int(port), ""
 
 
@@ -156,22 +168,25 @@ def _code(path: Path | None) -> str:
     try:
         code = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise LocalError(f"the enrolment code in {path} cannot be read") from None
+        raise UsageProblem(f"the enrolment code in {path} cannot be read", hint=_CODE_HINT) from None
     if not 1 <= len(code) <= MAX_CODE_CHARS or not code.isprintable():
-        raise LocalError(f"the enrolment code in {path} is not one line of 1 to {MAX_CODE_CHARS} characters")
+        text = f"the enrolment code in {path} is not one line of 1 to {MAX_CODE_CHARS} characters"
+        raise UsageProblem(text, hint=_CODE_HINT)
     return code
 
 
-def _fail(reason: str, code: int) -> int:
-    print(f"secp2psip-bootstrap: {reason}", file=sys.stderr)  # noqa: T201 - the command's output
-    return code
+def _fail(trouble: Trouble, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"event": "error", "error": trouble.error, "hint": trouble.hint}), flush=True)  # noqa: T201 - the command's output
+    print(f"error: {trouble.error}\nhint: {trouble.hint}", file=sys.stderr)  # noqa: T201 - the command's output
+    return trouble.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="secp2psip-bootstrap",
+    parser = Parser(
+        prog=PROGRAM,
         description="Let users register their names once; after that the ring needs this server no more.",
-        epilog=_EPILOG,
+        epilog=f"{_EPILOG}\n{exit_codes()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -18,6 +18,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from bootstrap.problems import UsageProblem
 from overlay.errors import LocalError, RemoteError
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.records import NODE_ID_BYTES, NodeCredential
@@ -137,9 +138,10 @@ def _read(path: Path) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(MAX_KEYS_FILE_BYTES)
     except OSError as error:
-        raise LocalError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        reason = (error.strerror or str(error)).lower()
+        raise UsageProblem(f"{path} cannot be read: {reason}", hint="can you read it? --data names its place") from None
     if stat.S_IMODE(mode) & 0o077:
-        raise LocalError(f"the private keys in {path} can be read by others: chmod 600 {path}")
+        raise UsageProblem(f"the private keys in {path} can be read by others", hint=f"chmod 600 {path}")
     return text
 
 

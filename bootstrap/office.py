@@ -13,14 +13,12 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
-from rich.table import Table
-
 from bootstrap.accounts import Accounts
 from bootstrap.admission import MAX_INVITE_DAYS, MAX_INVITE_USES, Invite, invite_digest, invite_id, make_code
 from bootstrap.keys import ACCOUNTS_FILE, load
-from bootstrap.screen import name_table
-from overlay.errors import LocalError, RemoteError
+from bootstrap.problems import NAMES_HINT, UsageProblem
+from bootstrap.screen import empty_table, name_table, plural, print_table
+from overlay.errors import RemoteError
 from overlay.trust.identity import KeyBundle, parse_aor
 from overlay.trust.tombstone import Tombstone
 
@@ -60,7 +58,7 @@ def add_office_commands(commands: Any, share: Callable[[argparse.ArgumentParser]
         return parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
     def verb(of: Any, name: str, help_text: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = of.add_parser(name, help=help_text, allow_abbrev=False)
+        parser: argparse.ArgumentParser = of.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         share(parser)
         return parser
 
@@ -79,10 +77,11 @@ def add_office_commands(commands: Any, share: Callable[[argparse.ArgumentParser]
 
 
 def run_office_command(options: argparse.Namespace) -> int:
-    """Do what the command says and return its exit code; LocalError where it cannot be done."""
+    """Do what the command says and return its exit code. Raises UsageProblem where it cannot be done."""
     data: Path = options.data
     if not (data / ACCOUNTS_FILE).exists():
-        raise LocalError(f"there is no bootstrap server's data in {data}")
+        hint = "run secp2psip-bootstrap once, or name its directory with --data DIR"
+        raise UsageProblem(f"there is no bootstrap server's data in {data}", hint=hint)
     with Accounts(data / ACCOUNTS_FILE) as accounts:
         _COMMANDS[options.command, options.verb](accounts, options)
     return 0
@@ -93,7 +92,7 @@ def _list_names(accounts: Accounts, options: argparse.Namespace) -> None:
     rows = accounts.names()
     node_ids = [keys.node_id(row.node_public) for row in rows]
     if not options.json:
-        Console().print(name_table(rows, node_ids))
+        print_table(name_table(rows, node_ids))
         return
     for row, node_id in zip(rows, node_ids, strict=True):
         _say(
@@ -125,7 +124,7 @@ def _revoke(accounts: Accounts, options: argparse.Namespace) -> None:
     aor = _name(options.name)
     account, facts = accounts.account(aor), accounts.overlay()
     if account is None or facts is None:
-        raise LocalError(f"the name {aor} is not taken")
+        raise UsageProblem(f"the name {aor} is not taken", hint=NAMES_HINT)
     now = time.time()
     tombstone = Tombstone.issue(
         load(options.data).overlay,
@@ -152,7 +151,8 @@ def _admit(accounts: Accounts, options: argparse.Namespace) -> None:
 
 def _add_invite(accounts: Accounts, options: argparse.Namespace) -> None:
     if not 1 <= options.uses <= MAX_INVITE_USES or not 1 <= options.days <= MAX_INVITE_DAYS:
-        raise LocalError(f"an invite is good for 1 to {MAX_INVITE_USES} uses and 1 to {MAX_INVITE_DAYS} days")
+        text = f"an invite is good for 1 to {MAX_INVITE_USES} uses and 1 to {MAX_INVITE_DAYS} days"
+        raise UsageProblem(text, hint="secp2psip-bootstrap invites add --uses 30 --days 14")
     code, now = make_code(), int(time.time())
     invite = Invite(
         id=invite_id(),
@@ -172,13 +172,11 @@ def _list_invites(accounts: Accounts, options: argparse.Namespace) -> None:
         for invite in found:
             _say(options, _invite_row(invite))
         return
-    table = Table(title=f"{len(found)} invites", title_justify="left")
-    for column in ("id", "uses left", "expires", "for"):
-        table.add_column(column)
+    table = empty_table(plural(len(found), "invite"), "id", "uses left", "expires", "for")
     for invite in found:
         until = time.strftime("%Y-%m-%d %H:%M", time.localtime(invite.expires_at))
         table.add_row(invite.id, str(invite.uses_left), until, invite.aor or "any name")
-    Console().print(table)
+    print_table(table)
 
 
 def _revoke_invite(accounts: Accounts, options: argparse.Namespace) -> None:
@@ -200,7 +198,8 @@ def _name(text: str) -> str:
     try:
         return parse_aor(text)
     except RemoteError as error:
-        raise LocalError(error.reason) from None
+        hint = "a name has 1 to 32 letters, digits, dots, hyphens or underscores and begins with a letter or digit"
+        raise UsageProblem(f"{text!r} is not a user's name", hint=hint) from error
 
 
 def _say(options: argparse.Namespace, row: dict[str, Any], text: str = "") -> None:

@@ -7,6 +7,7 @@ line an event. For programs: one JSON object a line. All three show the same eve
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 LAST_EVENTS: Final = 8
 MAX_ROWS: Final = 40
 """Members shown; a larger ring ends in a line that counts the rest."""
+PLAIN_WIDTH: Final = 200
+"""Columns where standard output is no terminal."""
 TICKS_PER_SECOND: Final = 2
 TRACE_ONLY: Final = frozenset({"step"})
 
@@ -143,9 +146,7 @@ class LiveTable:
 
     def _draw(self) -> Group:
         members = self._members()
-        table = Table(title=f"{_plural(len(members), 'node')} on the ring", title_justify="left")
-        for name in ("node", "address", "names"):
-            table.add_column(name)
+        table = empty_table(f"{plural(len(members), 'node')} on the ring", "node", "address", "names")
         for node, names in members[:MAX_ROWS]:
             table.add_row(f"{node.id:040x}"[:8], f"{node.host}:{node.port}", ", ".join(names))
         rest = Text(f"... and {len(members) - MAX_ROWS} more" if len(members) > MAX_ROWS else "")
@@ -158,11 +159,23 @@ def describe(event: Event) -> str:
     return "".join(ch if ch.isprintable() else "?" for ch in text)
 
 
+def print_table(table: Table) -> None:
+    """Print a table to standard output; in a pipe nothing of it is cut."""
+    Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
+
+
+def empty_table(title: str, *columns: str) -> Table:
+    """Return a table with these columns and no rows."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
 def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
     """Return the names of an overlay as a table, for `names list`."""
-    table = Table(title=_plural(len(rows), "name"), title_justify="left")
-    for name in ("name", "generation", "node", "first registered", "last registered", "from"):
-        table.add_column(name)
+    columns = ("name", "generation", "node", "first registered", "last registered", "from")
+    table = empty_table(plural(len(rows), "name"), *columns)
     for row, node_id in zip(rows, node_ids, strict=True):
         generation = f"{row.generation} (revoked)" if row.revoked else str(row.generation)
         table.add_row(row.aor, generation, node_id.hex()[:8], _date(row.first_at), _date(row.last_at), row.source)
@@ -179,10 +192,10 @@ def _sentence(event: Event) -> str:
             text = f"announced on this network: nobody has to type {event['host']}:{event['port']}"
         case "registered":
             verb = "registered" if event["first"] else "changed its key and renewed" if event["rotated"] else "renewed"
-            holders = _plural(event["distinct_holders"], "distinct node")
+            holders = plural(event["distinct_holders"], "distinct node")
             text = f"{event['aor']} {verb} from {event['source']}: pieces on {holders}"
         case "revoked":
-            text = f"the key of {event['aor']} is revoked: {_plural(event['holders'], 'node')} of the ring know it"
+            text = f"the key of {event['aor']} is revoked: {plural(event['holders'], 'node')} of the ring know it"
         case "refused":
             who = f"{event['aor']} from " if "aor" in event else ""
             text = f"refused {who}{event['source']}: {event['reason']}"
@@ -190,7 +203,7 @@ def _sentence(event: Event) -> str:
             named = (f"{key}={value}" for key, value in event.items() if key not in {"event", "step", "source"})
             text = " ".join([str(event["source"]), str(event["step"]), *named])
         case "ring":
-            text = f"the ring has {_plural(event['nodes'], 'node')}"
+            text = f"the ring has {plural(event['nodes'], 'node')}"
         case "warning":
             text = f"warning: {event['text']}"
         case "stopped":
@@ -200,7 +213,8 @@ def _sentence(event: Event) -> str:
     return text
 
 
-def _plural(count: object, noun: str) -> str:
+def plural(count: object, noun: str) -> str:
+    """Return "1 node", "2 nodes"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

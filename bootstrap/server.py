@@ -23,6 +23,7 @@ from bootstrap.desk import Desk
 from bootstrap.dialog import STEP_TIMEOUT_S, Counter
 from bootstrap.door import Door
 from bootstrap.keys import ACCOUNTS_FILE, load_or_create
+from bootstrap.problems import UsageProblem
 from overlay.errors import LocalError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_from_bytes
@@ -265,5 +266,6 @@ def _lock(path: Path) -> Callable[[], None]:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
-        raise LocalError(f"another bootstrap server uses {path.parent}: choose a directory with --data") from None
+        hint = "end that one first, or choose another directory with --data DIR"
+        raise UsageProblem(f"another bootstrap server uses {path.parent}", hint=hint) from None
     return lambda: os.close(fd)

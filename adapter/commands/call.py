@@ -39,7 +39,7 @@ _HINTS: Final = {
     480: "{callee}'s adapter is away, or no phone is registered with it: try again later",
     486: "try again later",
     503: "is the ring reachable? secp2psip ring",
-    603: "{callee} does not take the call",
+    603: "{callee} declined, or takes calls from contacts alone (--accept there)",
 }
 
 _REFUSED_HERE: Final = {

@@ -108,7 +108,7 @@ async def test_names_are_listed_while_the_server_runs(tmp_path):
 async def test_threshold_that_does_not_hold_is_refused_with_the_reason(tmp_path, k, n):
     code, out, err = await ran("--threshold", k, "--pieces", n, "--data", tmp_path / "data")
     assert (code, out) == (2, "")
-    assert err.startswith("secp2psip-bootstrap: ")
+    assert err.startswith("error: ")
     assert str(n) in err or str(k) in err
     assert not (tmp_path / "data").exists()
 
@@ -133,7 +133,7 @@ async def test_taken_port_is_one_sentence(tmp_path):
     async with running(tmp_path) as (_, ready):
         code, _, err = await ran("--data", tmp_path / "other", "--listen", f"127.0.0.1:{ready['port']}")
         assert code == 1
-        assert err.count("\n") == 1
+        assert err.count("\n") == 2
         assert "address already in use" in err
 
 

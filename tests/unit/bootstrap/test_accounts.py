@@ -139,7 +139,7 @@ def test_overlay_is_fixed_at_the_first_start(accounts):
     accounts.fix_overlay(FACTS)
     assert accounts.overlay() == FACTS
     for other in (OverlayFacts(name="lan", k=4, n=10), OverlayFacts(name="lan2", k=3, n=7)):
-        with pytest.raises(LocalError, match="another data directory"):
+        with pytest.raises(LocalError, match="these accounts are of overlay lan"):
             accounts.fix_overlay(other)
 
 

@@ -81,8 +81,9 @@ def test_wrong_use_ends_with_2_and_one_sentence(tmp_path, capsys, flags, reason)
     assert main(["--data", str(tmp_path / "none"), *flags]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("secp2psip-bootstrap: ")
-    assert said.err.count("\n") == 1
+    assert said.err.startswith("error: ")
+    assert said.err.splitlines()[1].startswith("hint: ")
+    assert len(said.err.splitlines()) == 2
     assert reason in said.err
     assert not (tmp_path / "none").exists()
 

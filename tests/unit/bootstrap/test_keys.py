@@ -80,7 +80,7 @@ def test_neither_file_holds_a_secret_of_the_other(tmp_path):
 def test_readable_keys_are_refused(tmp_path, file):
     load_or_create(tmp_path)
     (tmp_path / file).chmod(0o644)
-    with pytest.raises(LocalError, match="chmod 600"):
+    with pytest.raises(LocalError, match="can be read by others"):
         load_or_create(tmp_path)
 
 
