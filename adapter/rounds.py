@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 from adapter.findings import fewest_holders
 from overlay.ring.chord import Chord
-from overlay.ring.ids import Peer, RingId, piece_position, shift
+from overlay.ring.ids import Peer, RingId, clockwise_from, piece_position, shift
 from overlay.ring.placement import place
 from overlay.ring.storage import Holding
 from overlay.trust.pieces import KeyPiece
@@ -136,7 +136,7 @@ class RoundRun:
     """One round, to be run once."""
 
     def __init__(self, ring: Chord, owner: Owner, *, before: Round, about: About | None = None) -> None:
-        """`before` is the last round; without `about` every place is walked to and everybody there is asked."""
+        """`before` is the last round; without `about` every place is walked to and its holders are asked."""
         self._ring, self._owner, self._before, self._about = ring, owner, before, about
         self._pieces = owner.pieces
         first = self._pieces[1]
@@ -184,15 +184,14 @@ class RoundRun:
         """Return the nodes from each place on, those of them that its piece belongs to, and who else may have it."""
         copies = has_copies(ring_size, self._n)
         if self._about is not None and (runs := await self._confirmed(self._about.moved, copies=copies)) is not None:
-            near = {peer for index in self._about.indices for peer in self._about.nearby.get(index, ())[:NEAR_NODES]}
-            return runs, runs, near
+            return runs, runs, await self._named_near(runs)
         self._about = None
         return await self._walked(copies=copies)
 
     async def _confirmed(self, moved: Iterable[int], *, copies: bool) -> _Places | None:
         """Find the owners of some places anew, and who follows each; None where pieces would have to step aside."""
         before = self._before
-        if before.places != before.runs or before.copies != copies:
+        if before.places != before.runs or before.copies not in {None, copies}:
             return None
 
         async def from_place(index: int) -> tuple[Peer, ...]:
@@ -202,6 +201,17 @@ class RoundRun:
         runs = before.places | await self._each(moved, from_place)
         taken = [peer for peers in runs.values() for peer in peers]
         return runs if len(taken) == len(set(taken)) else None
+
+    async def _named_near(self, runs: _Places) -> set[Peer]:
+        """Return those near the places in question, by hearsay; where nobody was asked yet, the owners are."""
+        about = self._about or About(indices=frozenset(), moved=frozenset(), nearby={})
+
+        async def after(index: int) -> list[Peer]:
+            at, owner = piece_position(self._aor, index, self._n), runs[index][0]
+            return clockwise_from(at, [owner, *(await self._ring.around(owner, at) or ())])
+
+        heard = await self._each(about.indices.difference(about.nearby), after)
+        return {peer for peers in (*heard.values(), *about.nearby.values()) for peer in peers[:NEAR_NODES]}
 
     async def _walked(self, *, copies: bool) -> tuple[_Places, _Places, set[Peer]]:
         positions = {index: piece_position(self._aor, index, self._n) for index in self._pieces}

@@ -91,6 +91,8 @@ class Upkeep:
             attackers_needed=0,
         )
         self._positions = {index: piece_position(self._aor, index, self._n) for index in self._pieces}
+        self._is_wide = False
+        """Whether the ring was too large, at the last turn, to ask everybody in every round."""
         self._due: set[int] = set()
         """The indices near which something has changed."""
         self._look_at = 0.0
@@ -141,7 +143,7 @@ class Upkeep:
     def changed(self, peers: Collection[Peer]) -> None:
         """Say that these nodes came, went or fell silent: where one is near a place, a turn starts when it is quiet."""
         near = set(self._pieces)
-        if self._is_wide():
+        if self._is_wide:
             near = {index for index in self._pieces if any(self._is_near(peer, index) for peer in peers)}
         if near:
             self._due |= near
@@ -176,27 +178,37 @@ class Upkeep:
 
     async def _turn(self) -> tuple[bool, bool]:
         """Do what is due; return whether something was moved, and whether there is nothing left to do."""
-        if not self._is_wide() or self._last.copies != has_copies(len(self._ring.peers()) + 1, self._n):
+        ring_size = len(self._ring.peers()) + 1
+        self._is_wide = ring_size > 2 * self._n
+        if not self._is_wide or self._last.copies not in {None, has_copies(ring_size, self._n)}:
             done = await self.round()
             return bool(done.moved or done.released), done.settled
-        now = asyncio.get_running_loop().time()
         async with self._running:
-            due, self._due = set(self._pieces) if now >= self._look_at else self._due, set()
-            if len(due) == self._n:
-                self._look_at = now + WIDE_ROUND_S
-            restless = self._last.unsettled
-            sight = await look(self._ring, {index: self._positions[index] for index in due}, self._last.runs)
-            self.counters["looks"] += 1
-            moved = sight.moved | restless
-            asked = moved if self._is_told() else moved.union(self._pieces)
-            if not asked:
+            about = await self._what_moved() if self._last.runs else self._everything()
+            if not about.indices:
                 return False, True
-            done = await self._run(About(indices=asked, moved=moved, nearby=sight.nearby))
+            done = await self._run(about)
         return bool(done.moved or done.released), not done.unsettled
+
+    async def _what_moved(self) -> About:
+        """Look at the places where something has changed, or at all of them if it is time; say what to do about it."""
+        now = asyncio.get_running_loop().time()
+        due, self._due = set(self._pieces) if now >= self._look_at else self._due, set()
+        if len(due) == self._n:
+            self._look_at = now + WIDE_ROUND_S
+        restless = self._last.unsettled
+        sight = await look(self._ring, {index: self._positions[index] for index in due}, self._last.runs)
+        self.counters["looks"] += 1
+        moved = sight.moved | restless
+        return About(indices=moved if self._is_told() else moved.union(self._pieces), moved=moved, nearby=sight.nearby)
+
+    def _everything(self) -> About:
+        everything = frozenset(self._pieces)
+        return About(indices=everything, moved=everything, nearby={})
 
     async def _run(self, about: About | None) -> Round:
         whole = about is None or about.indices.issuperset(self._pieces)
-        if about is None:
+        if about is None or len(about.moved) == self._n:
             self._due, self._look_at = set(), asyncio.get_running_loop().time() + WIDE_ROUND_S
         self._last = await RoundRun(self._ring, self, before=self._last, about=about).run()
         self._told = self._record if whole else self._told
@@ -218,13 +230,9 @@ class Upkeep:
             await asyncio.sleep(DEBOUNCE_S)
         self._changed.clear()
 
-    def _is_wide(self) -> bool:
-        """Whether the ring is too large to ask everybody in every round."""
-        return len(self._ring.peers()) >= 2 * self._n
-
     def _quiet_s(self) -> float:
         """Return how long to wait where nothing is left to do and nothing changes."""
-        if not self._is_wide():
+        if not self._is_wide:
             return ROUND_S
         return max(0.0, self._look_at - asyncio.get_running_loop().time())
 

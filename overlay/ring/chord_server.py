@@ -15,7 +15,7 @@ from kademlia.network import Server
 from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
 from overlay.ring.crawl import ALPHA, FlowSpider
-from overlay.ring.ids import Peer, RingId, clockwise, id_to_bytes, shift
+from overlay.ring.ids import RING_SIZE, Peer, RingId, clockwise, id_to_bytes, shift
 from overlay.ring.interval import Interval, IntervalSearch
 from overlay.ring.neighbourhood import around
 from overlay.ring.paths import DisjointLookUp
@@ -35,6 +35,8 @@ MAX_SEEDS: Final = 32
 """Nodes that are tried for a join, all at once."""
 NEAREST: Final = 2
 """Neighbours on each side that are asked in each round of stabilisation."""
+NEWCOMER_NEAREST: Final = 4
+"""The same for a node that has just come."""
 MAX_MEETINGS: Final = 4
 """How often those whom they name are asked in turn."""
 SEED_TRIES: Final = 2
@@ -139,12 +141,24 @@ class ChordServer(Server):
                 fresh = (peer for peer in named if not self.rpc.is_suspect(peer))
                 yield sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
 
-    async def meet_neighbours(self) -> None:
-        """Ask the two nearest on either side who is around here, until nobody nearer is named: all of them know us."""
+    async def introduce(self) -> None:
+        """Meet those to whom this node matters, after it has come: in a small ring everybody, in a large one the near.
+
+        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side.
+        """
+        nearest = await self.nearest(self.me.id)
+        # K nodes in the block of ids from here to the farthest of them: so many may be in all of the ring
+        spread = (nearest[-1].id ^ self.me.id) + 1 if len(nearest) == MAX_CONTACTS else RING_SIZE
+        if MAX_CONTACTS * RING_SIZE // spread <= 2 * BUCKET_CONTACTS:
+            await self.census()
+        await self.meet_neighbours(NEWCOMER_NEAREST)
+
+    async def meet_neighbours(self, count: int = NEAREST) -> None:
+        """Ask the `count` nearest on either side who is around here, until nobody nearer is named: all know us then."""
         me, asked = self.me, set[Peer]()
         known = set(self.rpc.around(me.id))
         for _ in range(MAX_MEETINGS):
-            near = [peer for peer in around(known, me.id, NEAREST) if peer not in asked]
+            near = [peer for peer in around(known, me.id, count) if peer not in asked]
             if not near:
                 return
             asked.update(near)

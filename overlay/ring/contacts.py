@@ -99,7 +99,10 @@ def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
         raise RemoteError("contacts are no list, or too many")
     contacts: dict[RingId, Peer] = {}
     for item in value:
-        contact = _contact(item)
+        try:
+            contact = _known_contact(*item)  # by heart where it was read before
+        except TypeError:
+            raise RemoteError("a contact has three fields") from None
         if contact.id in contacts:
             raise RemoteError("contact named twice")
         if contact.id != me.id and contact.address != me.address and (":" in contact.host) == (":" in me.host):
@@ -107,14 +110,7 @@ def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
     return tuple(contacts.values())
 
 
-def _contact(item: Any) -> Peer:
-    """Read one contact, by heart where it was read before."""
-    if isinstance(item, list) and tuple(map(type, item)) == (bytes, str, int):
-        return _known_contact(*item)
-    return Peer.decode(item)
-
-
-@lru_cache(maxsize=MAX_KNOWN_CONTACTS)
-def _known_contact(node_id: bytes, host: str, port: int) -> Peer:
-    """Read a contact whose fields have the right types: equal ones are then the same (True would equal 1)."""
+@lru_cache(maxsize=MAX_KNOWN_CONTACTS, typed=True)
+def _known_contact(node_id: object, host: object, port: object) -> Peer:
+    """Read a contact; equal fields of other types (True for 1) are other ones."""
     return Peer.decode((node_id, host, port))

@@ -20,17 +20,20 @@ The library's spider works in rounds, each as slow as its slowest node, recursiv
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from kademlia.crawling import SpiderCrawl
 
-from overlay.ring.contacts import MAX_CONTACTS, node_of, peer_of
+from overlay.errors import LocalError
+from overlay.ring.contacts import MAX_CONTACTS, peer_of
 from overlay.ring.stages import Stage
 
 if TYPE_CHECKING:
     from kademlia.node import Node
 
+    from overlay.ring.datagrams import Outcome
     from overlay.ring.ids import Peer, RingId
     from overlay.ring.protocol import HardProtocol
 
@@ -119,11 +122,16 @@ class FlowSpider(SpiderCrawl):
             if other != peer:
                 self._stages[other] = Stage.FAILED
 
-    def _nearest(self, *without: Stage) -> list[Peer]:
-        """Return the K nearest candidates that have not failed, those in some other stages left out too."""
-        out = {Stage.FAILED, *without}
-        alive = (peer for _, peer in self._candidates if self._stages[peer] not in out)
-        return [peer for peer, _ in zip(alive, range(self.ksize), strict=False)]
+    def _nearest(self, *, but: Stage = Stage.FAILED) -> list[Peer]:
+        """Return the K nearest candidates that have not failed, those in some other stage left out too."""
+        stages, nearest = self._stages, []
+        for _, peer in self._candidates:
+            stage = stages[peer]
+            if stage is not Stage.FAILED and stage is not but:
+                nearest.append(peer)
+                if len(nearest) == self.ksize:
+                    break
+        return nearest
 
     def _is_over(self) -> bool:
         return all(self._stages[peer] is Stage.ANSWERED for peer in self._nearest())
@@ -136,7 +144,7 @@ class FlowSpider(SpiderCrawl):
             MAX_UNDER_WAY - self._asked.in_air(),
             MAX_REQUESTS - self._asked.requests,
         )
-        for peer in self._nearest(Stage.LATE):
+        for peer in self._nearest(but=Stage.LATE) if room > 0 else ():
             if room <= 0:
                 return
             if self._stages[peer] is Stage.NEW:
@@ -146,18 +154,17 @@ class FlowSpider(SpiderCrawl):
 
     def _ask(self, peer: Peer) -> None:
         """Ask one node; whatever becomes of that, the look-up goes on."""
-        call = self.protocol.call_find_node(node_of(peer), self.node, on_late=lambda: self._late(peer))
-        task = self.protocol.spawn(call, name="ring look-up")
-        if task is None:
+        try:
+            outcome = self.protocol.find_node(peer, self.node, on_late=lambda: self._late(peer))
+        except LocalError:  # too much is under way: our own code has run away, and this is not the place to say so
             self._stages[peer] = Stage.FAILED
             return
         self._stages[peer] = Stage.ASKED
         self._mine.add(peer)
-        # not in the task itself: one that is cancelled before it ran for the first time never runs
-        task.add_done_callback(lambda done: self._done(peer, done))
+        outcome.add_done_callback(lambda done: self._done(peer, done))
 
-    def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
-        answered, contacts = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
+    def _done(self, peer: Peer, outcome: asyncio.Future[Outcome]) -> None:
+        answered, contacts = (False, ()) if outcome.cancelled() else self.protocol.named(outcome.result())
         if not answered and self._stages[peer] is Stage.ASKED:
             self._silent += 1
         if not answered:
@@ -175,8 +182,9 @@ class FlowSpider(SpiderCrawl):
 
     def _learn(self, contacts: tuple[Peer, ...], *, anyway: bool = False) -> None:
         """Add candidates, nearest first, without suspects; `anyway`: whoever starts the look-up chose them."""
-        once = {peer.address: peer for peer in contacts}
-        for peer in contacts if anyway else once.values():
+        # most of what is named has been named before
+        fresh = [peer for peer in contacts if peer not in self._named.get(peer.id, ())]
+        for peer in fresh if anyway else {peer.address: peer for peer in fresh}.values():
             named = self._named.setdefault(peer.id, [])
             is_settled = self._asked.proved.get(peer.id, peer) != peer
             if is_settled or peer in named or max(len(named), self._ids_at[peer.address]) >= MAX_NAMED:
@@ -186,5 +194,4 @@ class FlowSpider(SpiderCrawl):
             named.append(peer)
             self._stages.setdefault(peer, Stage.NEW)
             self._ids_at[peer.address] += 1
-            self._candidates.append((peer.id ^ self.node.long_id, peer))
-        self._candidates.sort(key=lambda candidate: candidate[0])
+            insort(self._candidates, (peer.id ^ self.node.long_id, peer))

@@ -123,7 +123,7 @@ class Handshake:
         """Return the credential of who signed a HELLO; RemoteError when that is nobody of this overlay."""
         credential = self._check_credential(hello.credential, now)
         signed = frame[:-SIGNATURE_BYTES] + self.identity.overlay.encode()
-        if not verify(credential.node_public, _HELLO_DOMAIN, signed, frame[-SIGNATURE_BYTES:]):
+        if not verify(credential.node_public, _HELLO_DOMAIN, signed, frame[-SIGNATURE_BYTES:], once=True):
             raise RemoteError("hello not signed by its node")
         return credential
 
@@ -164,7 +164,7 @@ class Handshake:
         """Return the session that an ANSWER to our HELLO completes; RemoteError when it does not hold."""
         credential = self._check_credential(answer.credential, now)
         signed = hashlib.sha256(greeting.frame).digest() + frame[:-SIGNATURE_BYTES] + self.identity.overlay.encode()
-        if not verify(credential.node_public, _ANSWER_DOMAIN, signed, frame[-SIGNATURE_BYTES:]):
+        if not verify(credential.node_public, _ANSWER_DOMAIN, signed, frame[-SIGNATURE_BYTES:], once=True):
             raise RemoteError("answer not signed by its node")
         peer = _peer(credential, greeting.target)
         if greeting.expected is not None and peer.id != greeting.expected:

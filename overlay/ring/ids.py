@@ -103,6 +103,9 @@ class Peer:
         object.__setattr__(peer, "port", port)
         return peer
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # few share one, and look-ups ask for it by the hundred
+
     @property
     def address(self) -> tuple[str, int]:
         """Host and port as sockets want them."""

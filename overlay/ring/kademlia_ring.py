@@ -19,7 +19,7 @@ from overlay.ring.chord_server import ChordServer
 from overlay.ring.handover import MAX_HEIRS, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
-from overlay.ring.ids import Peer, RingId, is_sendable, shift
+from overlay.ring.ids import Peer, RingId, clockwise_from, is_sendable
 from overlay.ring.listed import OverlayKeys
 from overlay.ring.repair import Repair
 from overlay.ring.retransmission import PATIENT
@@ -134,9 +134,7 @@ class KademliaRing:
         if seeds and not await self._server.bootstrap(seeds):
             raise RingUnreachable(f"none of {len(seeds)} nodes of the ring answered")
         if seeds:
-            await self._server.nearest(self.me.id)
-            await self._server.census()
-            await self._server.meet_neighbours()
+            await self._server.introduce()
         if not self._is_member:
             self._is_member = True
             self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
@@ -144,9 +142,11 @@ class KademliaRing:
     async def leave(self) -> None:
         """Hand over what is stored here, say goodbye to everybody known, and close."""
         rpc = self._server.rpc
-        successors = await self._server.successors(shift(self.me.id, 1), MAX_HEIRS + 1)
-        await self._handover.leave_to([peer for peer in successors if peer.id != self.me.id])
-        await asyncio.gather(*(rpc.ask(peer, "leave") for peer in rpc.contacts()))
+        # who is silent among them inherits nothing: a user who leaves waits for no look-up
+        await self._handover.leave_to(clockwise_from(self.me.id, rpc.around(self.me.id, MAX_HEIRS))[:MAX_HEIRS])
+        # with whom there is no session, this node is no contact of theirs
+        known = (peer for peer in rpc.contacts() if self._sessions.peer_at(peer.address) is not None)
+        await asyncio.gather(*(rpc.ask(peer, "leave") for peer in known))
         await self.close()
 
     async def close(self) -> None:

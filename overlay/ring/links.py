@@ -19,6 +19,7 @@ MAX_SESSIONS: Final = 2048
 MAX_PREVIOUS: Final = 3
 """Replaced sessions of one peer that still receive."""
 GRACE_S: Final = 30.0
+SWEEP_S: Final = 15.0
 REQUEST_BURST: Final = 8192
 REQUESTS_PER_SECOND: Final = 512.0
 """What one member may make this node work for, at once and in the long run: 3 % of a processor. The busiest honest
@@ -76,6 +77,7 @@ class Links:
         self._by_index: dict[int, Session] = {}
         self._by_peer_index: dict[tuple[Address, int], Session] = {}
         self._at: dict[Address, RingId] = {}
+        self._swept_at = 0.0
 
     def __len__(self) -> int:
         return len(self._links)
@@ -180,7 +182,13 @@ class Links:
             link.paid_until = min(link.paid_until, now + BURST_S)
 
     def sweep(self, now: float) -> None:
-        """Forget sessions past their age or their peer's credential, and replaced ones that fell silent."""
+        """Forget sessions past their age or their peer's credential, and replaced ones that fell silent.
+
+        Nothing of it is urgent, since no session is used without a look at its age: not more than every SWEEP_S.
+        """
+        if 0 <= now - self._swept_at < SWEEP_S:
+            return
+        self._swept_at = now
         for ring_id, link in list(self._links.items()):
             for session in link.previous:
                 quiet_since = max(session.superseded_at or 0.0, session.heard_at)

@@ -133,8 +133,13 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def suspects(self) -> list[Peer]:
         """Return the contacts that were silent lately, in order of id."""
-        suspects = self.liveness.suspects(self._loop.time())
-        return sorted(peer for peer in self._everybody() if peer.id in suspects) if suspects else []
+        found = (self._contact(ring_id) for ring_id in self.liveness.suspects(self._loop.time()))
+        return sorted(peer for peer in found if peer is not None)
+
+    def _contact(self, ring_id: RingId) -> Peer | None:
+        """Return the contact with an id, in the routing table or beside it."""
+        node = self.router.get(target(ring_id))
+        return self.neighbourhood.get(ring_id) if node is None else peer_of(node)
 
     def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
         """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
@@ -175,9 +180,17 @@ class HardProtocol(HardRpc, KademliaProtocol):
         self, node_to_ask: Node, node_to_find: Node, *, on_late: Callable[[], None] | None = None
     ) -> tuple[bool, tuple[Peer, ...]]:
         """Ask a node for those nearest to an id; one whose answer is unsound counts as silent."""
-        peer = peer_of(node_to_ask)
-        arguments = (self.source_node.id, node_to_find.id)
-        answered, value = await self.request(peer.address, peer.id, "find_node", *arguments, on_late=on_late)
+        return self.named(await self.find_node(peer_of(node_to_ask), node_to_find, on_late=on_late))
+
+    def find_node(
+        self, peer: Peer, wanted: Node, *, on_late: Callable[[], None] | None = None
+    ) -> asyncio.Future[Outcome]:
+        """Ask a node for those nearest to an id; named() reads the answer. A look-up asks too often for a task each."""
+        return self.request(peer.address, peer.id, "find_node", self.source_node.id, wanted.id, on_late=on_late)
+
+    def named(self, outcome: Outcome) -> tuple[bool, tuple[Peer, ...]]:
+        """Read an answer that names contacts; an unsound one is counted, and as good as silence."""
+        answered, value = outcome
         if not answered:
             return False, ()
         try:
@@ -191,15 +204,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
     ) -> tuple[bool, tuple[Peer, ...]]:
         """Ask a node for its contacts nearest on either side of a place; an unsound answer counts as silence."""
         arguments = (self.source_node.id, id_to_bytes(ring_id))
-        answered, value = await self.request(peer.address, peer.id, "around", *arguments, on_late=on_late)
-        if not answered:
-            return False, ()
-        try:
-            contacts = decode_contacts(value, me=self.me)
-        except RemoteError as flaw:
-            self.counters[flaw.reason] += 1
-            return False, ()
-        return True, contacts
+        return self.named(await self.request(peer.address, peer.id, "around", *arguments, on_late=on_late))
 
     async def call_ping(self, node_to_ask: Node) -> Outcome:
         """Ask a node whether it lives."""
@@ -279,11 +284,8 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def _is_at_home(self, ring_id: RingId, address: tuple[str, int]) -> bool:
         """Tell whether a contact of ours has that id and that address, both proved."""
-        node = self.router.get(target(ring_id))
-        if node is not None:
-            return (node.ip, node.port) == address
-        neighbour = self.neighbourhood.get(ring_id)
-        return neighbour is not None and neighbour.address == address
+        contact = self._contact(ring_id)
+        return contact is not None and contact.address == address
 
     def _everybody(self) -> set[Peer]:
         """Return all contacts: those of the routing table, and the neighbours that it had no room for."""

@@ -15,6 +15,7 @@ import asyncio
 import random
 import selectors
 from collections import Counter
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ EPOCH = 1_800_000_000.0
 """Wall-clock time at which every run begins."""
 FIRST_FREE_PORT = 20_000
 MAX_VIRTUAL_S = 86_400.0
+LOOK_OUTSIDE_EVERY = 256
+"""Turns of the loop between two looks at what only threads and signals can bring; it also looks when nothing is due."""
 
 
 class Network:
@@ -42,7 +45,9 @@ class Network:
         """Tells which datagrams are lost for certain, by source and target."""
         self._ends: dict[Address, MemoryTransport] = {}
         self._next_port = FIRST_FREE_PORT
-        self._loop: VirtualLoop | None = None
+        self._under_way: list[tuple[float, int, bytes, Address, Address]] = []
+        """Datagrams by the time of their arrival; of two at one time the one sent first comes first."""
+        self._carried = 0
 
     def run(self, program: Coroutine[Any, Any, Any]) -> Any:
         """Run a program to its end in virtual time, and return its result."""
@@ -77,12 +82,21 @@ class Network:
         self.bytes_sent += len(data)
         if self.rng.random() < self.loss or self.cut(source, target):
             return
-        loop.call_later(self.rng.uniform(*self.delay_s), self._arrive, bytes(data), source, (host, port))
+        self._carried += 1
+        arrival = loop.time() + self.rng.uniform(*self.delay_s)
+        heappush(self._under_way, (arrival, self._carried, bytes(data), source, target))
 
-    def _arrive(self, data: bytes, source: Address, target: Address) -> None:
-        end = self._ends.get(target)
-        if end is not None:
-            end.protocol.datagram_received(data, source)
+    def next_arrival(self) -> float | None:
+        """Return when the next datagram arrives, None where none is under way."""
+        return self._under_way[0][0] if self._under_way else None
+
+    def deliver(self, now: float) -> None:
+        """Hand over what has arrived."""
+        while self._under_way and self._under_way[0][0] <= now:
+            _, _, data, source, target = heappop(self._under_way)
+            end = self._ends.get(target)
+            if end is not None:
+                end.protocol.datagram_received(data, source)
 
 
 class MemoryTransport(asyncio.DatagramTransport):
@@ -123,7 +137,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, network: Network) -> None:
         self._network = network
         self._now = 0.0
-        super().__init__(_JumpingSelector(self))
+        super().__init__(_JumpingSelector(network, self))
+        handle = asyncio.Handle(self._deliver, (), self)
+        # what a selector returns of a readable socket: asyncio puts its reader on the list of what is ready
+        key = selectors.SelectorKey(self._csock, self._csock.fileno(), selectors.EVENT_READ, (handle, None))
+        self.arrivals = (key, selectors.EVENT_READ)
 
     def time(self) -> float:
         return self._now
@@ -131,6 +149,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def jump(self, seconds: float) -> None:
         self._now += seconds
         assert self._now < MAX_VIRTUAL_S, "this program does not end"
+
+    def _deliver(self) -> None:
+        self._network.deliver(self._now)
 
     async def create_datagram_endpoint(self, protocol_factory: Any, local_addr: Any = None, **_: Any) -> Any:
         protocol = protocol_factory()
@@ -140,17 +161,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Never waits: where nothing is readable the clock jumps."""
+    """Never waits: the clock jumps to the next timer or datagram, which makes a socket readable that the loop reads."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, network: Network, loop: VirtualLoop) -> None:
         super().__init__()
+        self._network = network
         self._loop = loop
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> Any:
-        ready = super().select(0)
-        if not ready:
+        loop, arrival = self._loop, self._network.next_arrival()
+        if arrival is not None and (timeout is None or arrival <= loop.time() + timeout):
+            if arrival > loop.time():
+                loop.jump(arrival - loop.time())
+            return [loop.arrivals]
+        self._turns += 1
+        if timeout is None or self._turns % LOOK_OUTSIDE_EVERY == 0:
+            ready = super().select(0)
+            if ready:
+                return ready
             assert timeout is not None, "everything waits and no timer is set"
-            if timeout > 0:
-                # a float's rounding must not leave the clock just short of the timer, for ever
-                self._loop.jump(timeout + 1e-9)
-        return ready
+        if timeout:
+            # a float's rounding must not leave the clock just short of the timer, for ever
+            loop.jump(timeout + 1e-9)
+        return []
