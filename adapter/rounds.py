@@ -211,7 +211,7 @@ class RoundRun:
             return clockwise_from(at, [owner, *(await self._ring.around(owner, at) or ())])
 
         heard = await self._each(about.indices.difference(about.nearby), after)
-        return {peer for peers in (*heard.values(), *about.nearby.values()) for peer in peers[:NEAR_NODES]}
+        return {peer for index in about.indices for peer in (heard.get(index) or about.nearby[index])[:NEAR_NODES]}
 
     async def _walked(self, *, copies: bool) -> tuple[_Places, _Places, set[Peer]]:
         positions = {index: piece_position(self._aor, index, self._n) for index in self._pieces}

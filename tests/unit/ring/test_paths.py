@@ -56,13 +56,13 @@ def test_every_node_is_asked_on_one_path_only_and_the_nearest_are_exact(paths):
         async with country(network, 60, seed=1) as rings:
             asker, rpc = rings[0], rings[0]._server.rpc
             asked: Counter[Peer] = Counter()
-            call = rpc.call_find_node
+            call = rpc.find_node
 
-            async def count(node, place, **options):
-                asked[Peer(id=node.long_id, host=node.ip, port=node.port)] += 1
-                return await call(node, place, **options)
+            def count(peer, place, **options):
+                asked[peer] += 1
+                return call(peer, place, **options)
 
-            rpc.call_find_node = count
+            rpc.find_node = count
             for ring in rings[1:8]:
                 asked.clear()
                 place = ring.me.id
