@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from adapter.problems import Problem
+from overlay.ring.ids import spelt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -84,6 +85,8 @@ def _nothing(found: Sequence[Announcement], overlay: str) -> Problem:
 def _list(found: Sequence[Announcement]) -> str:
     """Return one server per key and name, its whole fingerprint shown: that is what a person compares."""
     first = {(one.overlay, one.key): one for one in reversed(found)}
-    shown = [f"{one.overlay} at {one.host}:{one.port} with key {one.key.hex()}" for one in sorted(first.values())]
+    shown = [
+        f"{one.overlay} at {spelt((one.host, one.port))} with key {one.key.hex()}" for one in sorted(first.values())
+    ]
     more = f", and {len(shown) - MAX_SHOWN} more" if len(shown) > MAX_SHOWN else ""
     return ", ".join(shown[:MAX_SHOWN]) + more

@@ -33,6 +33,7 @@ from adapter.problems import UsageProblem
 from adapter.sip.digest import PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import LocalError, Secp2psipError
+from overlay.ring.ids import spelt
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
 from overlay.trust.signed import check_overlay
 
@@ -174,7 +175,7 @@ def parse_address(text: str, *, default_port: int, what: str = "address") -> Add
 def format_address(address: Iterable[object]) -> str:
     """Return ``host:port``, with brackets around an IPv6 host."""
     host, port = address
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return spelt((host, port))
 
 
 def _is_ipv6(host: str) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from ipaddress import ip_address
+import socket
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Final
 
 from zeroconf import Error, IPVersion, ServiceStateChange, Zeroconf
@@ -19,7 +20,8 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from adapter.choosing import choose, is_settled
 from adapter.problems import Problem
 from overlay.errors import RemoteError
-from overlay.ring.addresses import LOOPBACK, interface_addresses, is_own_address
+from overlay.ring.addresses import LOOPBACK, interface_addresses, ipv6_interface_addresses, is_own_address
+from overlay.ring.ids import is_link_local
 from overlay.ring.tasks import Tasks
 from overlay.wire.announcement import SERVICE_TYPE, Announcement
 
@@ -41,16 +43,18 @@ _CLASS_IN: Final = 1
 
 
 async def find_bootstrap(
-    *, overlay: str = "", pins: Collection[bytes] = (), interfaces: Sequence[str] = ()
+    *, overlay: str = "", pins: Collection[bytes] = (), interfaces: Sequence[str | int] = ()
 ) -> Announcement:
     """Return the announced bootstrap server that is meant, within DISCOVERY_TIMEOUT_S and a little.
 
-    `overlay` and `pins` as for choosing.choose; `interfaces` are this host's addresses to ask at (default: all, IPv4).
+    `overlay` and `pins` as for choosing.choose; `interfaces` are where to ask: this host's IPv4 addresses, and the
+    numbers of interfaces with IPv6 (default: all).
     Raises Problem when there is none, or when it takes a person to choose.
     """
     search = _Search(overlay, pins)
     try:
-        zeroconf = AsyncZeroconf(interfaces=list(interfaces or own_interfaces()), ip_version=IPVersion.V4Only)
+        chosen = list(interfaces or own_interfaces())
+        zeroconf = AsyncZeroconf(interfaces=chosen, ip_version=_version(chosen))
     except (OSError, Error) as error:
         raise Problem(
             f"the network cannot be asked for a bootstrap server: {error}",
@@ -64,21 +68,33 @@ async def find_bootstrap(
     return choose(search.found, overlay=overlay, pins=pins, draw=random.choice)
 
 
-def own_interfaces() -> list[str]:
-    """Return this host's own addresses, the loopback last: a trial on one machine is announced there."""
-    hosts = [host for _, host in interface_addresses()]
+def own_interfaces() -> list[str | int]:
+    """Return where this host can ask, the loopback last: a trial on one machine is announced there."""
+    hosts: list[str | int] = [host for _, host in interface_addresses()]
+    hosts += sorted({socket.if_nametoindex(name) for name, _ in ipv6_interface_addresses()})
     return hosts + ([LOOPBACK] if is_own_address(LOOPBACK) else [])
 
 
-def interface_of(address: Address | None) -> list[str]:
-    """Return the one address to ask at where the user chose where to listen, else nothing, which means all."""
+def interface_of(address: Address | None) -> list[str | int]:
+    """Return the one place to ask at where the user chose where to listen, else nothing, which means all."""
     if address is None:
         return []
     try:
         literal = ip_address(address[0])
     except ValueError:
         return []
-    return [] if literal.is_unspecified else [str(literal)]
+    if literal.is_unspecified:
+        return []
+    if literal.is_loopback:
+        return [LOOPBACK]  # the kernel carries no IPv6 multicast there
+    if isinstance(literal, IPv4Address):
+        return [str(literal)]
+    return [socket.if_nametoindex(name) for name, own in ipv6_interface_addresses() if own == str(literal)]
+
+
+def _version(interfaces: Sequence[str | int]) -> IPVersion:
+    families = {isinstance(one, int) for one in interfaces}
+    return IPVersion.All if len(families) > 1 else IPVersion.V6Only if True in families else IPVersion.V4Only
 
 
 class _Search:
@@ -130,7 +146,7 @@ class _Search:
                 return
         except (Error, OSError):
             return
-        addresses = info.parsed_addresses(IPVersion.V4Only)
+        addresses = _scoped(info.parsed_scoped_addresses(IPVersion.All))
         for text in _texts(zeroconf, name):
             # somebody's nonsense: there is nothing to say to him, and the user cannot mend it
             with contextlib.suppress(RemoteError, Error):
@@ -159,6 +175,13 @@ class _Search:
         self._flooded = True
         self._first.set()
         self._enough.set()
+
+
+def _scoped(hosts: Sequence[str]) -> list[str]:
+    """Give a scope to addresses of one link that came by a datagram without one, where this host has just one link."""
+    links = {name for name, own in ipv6_interface_addresses() if "%" in own}
+    scope = f"%{links.pop()}" if len(links) == 1 else ""
+    return [f"{host}{scope}" if is_link_local(host) and "%" not in host else host for host in hosts]
 
 
 def _texts(zeroconf: Zeroconf, name: str) -> set[bytes]:

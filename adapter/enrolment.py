@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.enrolled import Enrolment, check_registered
 from overlay.errors import RemoteError
+from overlay.ring.ids import spelt
 from overlay.trust.identity import KeyBundle
 from overlay.trust.records import DealingCertificate
 from overlay.wire.codec import MAX_LINE_BYTES, decode_line
@@ -101,7 +102,7 @@ async def enrol(
     CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
     Raises EnrolmentRefused when the server says no, EnrolmentFailed for everything else that the other side does wrong.
     """
-    where = f"{address[0]}:{address[1]}"
+    where = spelt(address)
     dialog = _Dialog(
         aor=aor,
         user=user,
@@ -142,7 +143,7 @@ async def ask_challenge(address: tuple[str, int], *, overlay_pin: bytes | None =
     try:
         reader, writer = await asyncio.open_connection(*address, limit=MAX_LINE_BYTES)
     except OSError as error:
-        raise _nobody(f"{address[0]}:{address[1]}", error) from None
+        raise _nobody(spelt(address), error) from None
     try:
         line = await _read_line(reader)
         if decode_line(line).method == "ERROR":
@@ -236,7 +237,7 @@ class _Dialog:
                 "k": certificate.k,
                 "n": certificate.n,
                 "node": enrolment.credential.node_id.hex(),
-                "nodes": [f"{node.host}:{node.port}" for node in enrolment.nodes],
+                "nodes": [spelt(node.address) for node in enrolment.nodes],
             },
         )
         return enrolment

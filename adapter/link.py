@@ -19,7 +19,14 @@ from adapter.service import AdapterService
 from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
 from adapter.way_in import Show, find_way_in
-from overlay.ring.addresses import address_towards, lan_address
+from overlay.ring.addresses import (
+    LOOPBACK,
+    address_towards,
+    family_of,
+    is_loopback,
+    lan_address,
+    socket_address,
+)
 
 MAX_EVENTS: Final = 1024
 """Events of an own adapter kept for a command that is busy; the oldest go first."""
@@ -191,7 +198,7 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
         users=users,
         state_dir=settings.state_dir,
         bootstrap=settings.bootstrap,
-        sip=settings.sip or (host, sip_port),
+        sip=settings.sip or (phones_host(host), sip_port),
         ring=settings.ring or (host, 0),
         overlay_key=settings.overlay_key,
         accept=settings.accept,
@@ -216,10 +223,9 @@ def explain_bind(config: ServiceConfig, error: OSError) -> Exception:
 
 
 def _can_bind(address: Address) -> bool:
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(family_of(address[0]), socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind(address)
+            probe.bind(socket_address(address))
         except OSError:
             return False
     return True
@@ -238,6 +244,14 @@ def own_host(settings: Settings, state: StateDir, users: tuple[str, ...]) -> str
         others = [node.host for enrolment in enrolments for node in enrolment.nodes[:1]]
     towards = address_towards(others[0]) if others else None
     return towards or lan_address().host
+
+
+def phones_host(host: str) -> str:
+    """Return where phones reach this machine, given where nodes do: many phones speak IPv4 alone, ours among them."""
+    if family_of(host) == socket.AF_INET:
+        return host
+    found = LOOPBACK if is_loopback(host) else lan_address().host
+    return found if family_of(found) == socket.AF_INET and is_loopback(found) == is_loopback(host) else host
 
 
 def users_here(state: StateDir) -> tuple[str, ...]:

@@ -325,7 +325,7 @@ class Membership:
         return Place(generation=before.generation, succession=before.succession)
 
     async def _settle(self, user: str, enrolment: Enrolment, address: tuple[str, int], step: Step) -> None:
-        await self._open(enrolment, address)
+        await self._open(enrolment, (self._config.ring[0], address[1]))
         await read_back(self.ring, user, enrolment)
         step("READ BACK", {"pieces": len(enrolment.pieces)})
         self._state.save_enrolment(user, enrolment)

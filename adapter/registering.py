@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adapter.enrolment import Enrolment, EnrolmentFailed, enrol
 from adapter.upkeep import RECORD_LIFETIME_S
+from overlay.ring.addresses import family_of, socket_address
 from overlay.ring.ids import id_to_bytes
 from overlay.trust.records import LookupRecord
 
@@ -114,7 +115,7 @@ def _reserved(address: tuple[str, int]) -> Iterator[tuple[str, int]]:
 
     The first lookup record names an address that the node cannot bind yet: it has no credential before REGISTERED.
     """
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as holder:
-        holder.bind(address)
+    with socket.socket(family_of(address[0]), socket.SOCK_DGRAM) as holder:
+        holder.bind(socket_address(address))
+        # without a scope, which no record holds
         yield holder.getsockname()[:2]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.config import format_address
 from adapter.pins import digits
-from overlay.ring.ids import id_to_bytes, piece_position
+from overlay.ring.ids import id_to_bytes, piece_position, spelt
 from overlay.ring.sessions import OVER_THE_RATE
 from overlay.trust.pieces import KeyPiece
 
@@ -208,4 +208,4 @@ def _node(peer: Peer) -> str:
 
 
 def _address(peer: Peer | Binding) -> str:
-    return f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
+    return spelt((peer.host, peer.port))

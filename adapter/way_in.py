@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from adapter.discovery import find_bootstrap, interface_of
 from adapter.problems import Problem
 from adapter.state import StateDir
+from overlay.ring.ids import spelt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ async def find_way_in(settings: Settings, users: Sequence[str], show: Show) -> S
         {
             "event": "discovered",
             "overlay": found.overlay,
-            "bootstrap": f"{found.host}:{found.port}",
+            "bootstrap": spelt((found.host, found.port)),
             "fingerprint": found.key.hex(),
             "known": bool(pins),
         }

@@ -7,14 +7,15 @@ server on 127.0.0.1 is announced to this host alone. [RFC 6762 §8, §10.1] [doc
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
+import socket
 from typing import TYPE_CHECKING, Final, Self
 
 from zeroconf import Error, IPVersion
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
 from overlay.errors import LocalError
-from overlay.ring.addresses import is_own_address
+from overlay.ring.addresses import LOOPBACK, family_of, ipv6_interface_addresses, is_loopback, is_own_address
+from overlay.ring.ids import spelt
 from overlay.wire.announcement import SERVICE_TYPE, Announcement
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 OPEN_TIMEOUT_S: Final = 5.0
 """Three probes and two announcements take 1 s; a network that contests the name may not hold the server up."""
 CLOSE_TIMEOUT_S: Final = 2.0
-_IPV4: Final = 4
 
 
 class Announcer:
@@ -54,10 +54,12 @@ class Announcer:
             port=said.port,
             properties=said.properties(),
             server=f"{said.label}.local.",
-            parsed_addresses=[said.host],
+            # the record has no room for a scope, and a listener has his own
+            parsed_addresses=[said.host.partition("%")[0]],
         )
         try:
-            self._zeroconf = AsyncZeroconf(interfaces=[said.host], ip_version=IPVersion.V4Only)
+            where, version = _heard_by(said.host)
+            self._zeroconf = AsyncZeroconf(interfaces=[where], ip_version=version)
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 # another process may have the name already, or pretend to: then ours gets a number behind it
                 await (await self._zeroconf.async_register_service(info, allow_name_change=True))
@@ -89,10 +91,7 @@ class Announcer:
 async def announce(address: tuple[str, int], *, overlay: str, key: bytes, report: Report) -> Announcer | None:
     """Announce a server that listens at `address`; what cannot be announced is reported as a warning, None returned."""
     host, port = address
-    by_hand = f"others need its address: --bootstrap {host}:{port}"
-    if ip_address(host).version != _IPV4:
-        report({"event": "warning", "text": f"an ipv6 address is not announced; {by_hand}"})
-        return None
+    by_hand = f"others need its address: --bootstrap {spelt(address)}"
     announcer = Announcer(Announcement(overlay=overlay, key=key, host=host, port=port))
     try:
         await announcer.open()
@@ -101,3 +100,13 @@ async def announce(address: tuple[str, int], *, overlay: str, key: bytes, report
         return None
     report({"event": "announced", "overlay": overlay, "host": host, "port": port, "fingerprint": key.hex()})
     return announcer
+
+
+def _heard_by(host: str) -> tuple[str | int, IPVersion]:
+    """Return the interface of those who reach an address of ours: by its IPv4 address, or by its number for IPv6."""
+    if family_of(host) == socket.AF_INET:
+        return host, IPVersion.V4Only
+    if is_loopback(host):
+        return LOOPBACK, IPVersion.V4Only  # the kernel carries no IPv6 multicast there
+    name = next((name for name, own in ipv6_interface_addresses() if own == host), "")
+    return socket.if_nametoindex(name), IPVersion.V6Only

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from bootstrap.registration import NONCE_BYTES, Refused, Revoked
 from overlay.errors import RemoteError
-from overlay.ring.ids import id_to_bytes
+from overlay.ring.ids import id_to_bytes, spelt
 from overlay.wire.codec import MAX_LINE_BYTES
 from overlay.wire.envelope import open_register, seal_challenge, seal_error, seal_registered
 from overlay.wire.messages import MAX_NODES, MAX_REASON_CHARS, Challenge, Error, NodeAt, Registered
@@ -204,8 +204,8 @@ class Dialog:
             generation=accepted.generation,
             thumbprint=accepted.bundle.thumbprint().hex(),
             node=grant.credential.node_id.hex(),
-            adapter=f"{accepted.record.host}:{accepted.record.port}",
-            holders={str(index): f"{peer.host}:{peer.port}" for index, peer in sorted(holders.items())},
+            adapter=spelt((accepted.record.host, accepted.record.port)),
+            holders={str(index): spelt(peer.address) for index, peer in sorted(holders.items())},
             distinct_holders=len(set(holders.values())),
         )
 
@@ -213,5 +213,5 @@ class Dialog:
         self._report("step", step=step, **detail)
 
     def _report(self, event: str, **detail: object) -> None:
-        source = f"{self._source[0]}:{self._source[1]}"
-        self._at.report({"event": event, **({"aor": self._aor} if self._aor else {}), "source": source, **detail})
+        aor = {"aor": self._aor} if self._aor else {}
+        self._at.report({"event": event, **aor, "source": spelt(self._source), **detail})

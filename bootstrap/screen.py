@@ -17,6 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from overlay.ring.ids import spelt
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -148,7 +150,7 @@ class LiveTable:
         members = self._members()
         table = empty_table(f"{plural(len(members), 'node')} on the ring", "node", "address", "names")
         for node, names in members[:MAX_ROWS]:
-            table.add_row(f"{node.id:040x}"[:8], f"{node.host}:{node.port}", ", ".join(names))
+            table.add_row(f"{node.id:040x}"[:8], spelt(node.address), ", ".join(names))
         rest = Text(f"... and {len(members) - MAX_ROWS} more" if len(members) > MAX_ROWS else "")
         return Group(Text(self._head), table, rest, Text("\n".join(self._events)))
 
@@ -185,11 +187,11 @@ def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
 def _sentence(event: Event) -> str:
     match event["event"]:
         case "ready":
-            where = f"{event['host']}:{event['port']}"
+            where = spelt((event["host"], event["port"]))
             threshold = f"k={event['k']} of n={event['n']} pieces"
             text = f"ready: overlay {event['overlay']} at {where}, {threshold}, fingerprint {event['fingerprint']}"
         case "announced":
-            text = f"announced on this network: nobody has to type {event['host']}:{event['port']}"
+            text = f"announced on this network: nobody has to type {spelt((event['host'], event['port']))}"
         case "registered":
             verb = "registered" if event["first"] else "changed its key and renewed" if event["rotated"] else "renewed"
             holders = plural(event["distinct_holders"], "distinct node")

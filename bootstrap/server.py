@@ -25,6 +25,7 @@ from bootstrap.door import Door
 from bootstrap.keys import ACCOUNTS_FILE, load_or_create
 from bootstrap.problems import UsageProblem
 from overlay.errors import LocalError
+from overlay.ring.addresses import family_of, socket_address
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_from_bytes
 from overlay.ring.kademlia_ring import KademliaRing
@@ -53,7 +54,7 @@ class ServerConfig:
     """What the operator asked for."""
 
     host: str
-    """IP literal that the others reach this server at."""
+    """IP literal that the others reach this server at, with its scope where it is of one link."""
     port: int
     """For TCP and UDP alike; 0: any that is free."""
     data: Path
@@ -249,10 +250,10 @@ class BootstrapServer:
 
 def _bind_tcp(host: str, port: int) -> socket.socket:
     """Return a TCP socket at that address that does not listen yet."""
-    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    found = socket.socket(family_of(host), socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((host, port))
+        found.bind(socket_address((host, port)))
     except OSError:
         found.close()
         raise

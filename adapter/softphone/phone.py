@@ -50,6 +50,10 @@ class Softphone:
         """Start the child and its user agent; fields as in commands.Open. PhoneError where it does not come up."""
         if self.is_running:
             raise LocalError("the phone is started already")
+        if ":" in host:
+            raise PhoneError(
+                f"the built-in softphone speaks IPv4 alone, and {host} is IPv6: give --sip an IPv4 address"
+            )
         plan = commands.Open(
             host=host,
             user=user,

@@ -4,6 +4,10 @@ A UDP socket that is connected to some far address has been given a source addre
 sent nothing: connect(2) on a datagram socket only sets the default peer [connect(2)]. That is how the address is found
 that this host uses towards the network, or towards one server. A network without a router (an ad-hoc LAN) has no
 default route; then the addresses of the interfaces themselves decide.
+
+A link-local IPv6 address means nothing without the interface that it is on, its *scope*: `fe80::7%eth0` [RFC 4007 §11].
+The scope is this host's own affair. Here and in what a person types it is written; the socket that is bound to such an
+address keeps it; and no datagram, record or answer ever holds one.
 """
 
 from __future__ import annotations
@@ -13,14 +17,22 @@ import fcntl
 import socket
 import struct
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Final
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any, Final
+
+from overlay.ring.ids import is_link_local
 
 LOOPBACK: Final = "127.0.0.1"
 _FAR_IPV4: Final = "203.0.113.1"
 _FAR_IPV6: Final = "2001:db8::1"
 """Documentation addresses [RFC 5737] [RFC 3849]: somewhere behind the default route, and nothing is ever sent there."""
 _DISCARD_PORT: Final = 9
+_IPV6: Final = 6
+_IF_INET6: Final = Path("/proc/net/if_inet6")
+"""The kernel's list of IPv6 addresses: 32 digits, interface number, prefix, scope, flags, name [proc(5)]."""
+_IFA_DEAD: Final = 0x08 | 0x20 | 0x40
+"""Flags of an address that is not to be used: found twice, deprecated, tentative (linux/if_addr.h)."""
 
 # netdevice(7): struct ifreq is a name of 16 bytes and a union; 40 bytes on every Linux that the project runs on
 _SIOCGIFFLAGS: Final = 0x8913
@@ -46,13 +58,14 @@ def lan_address() -> LanAddress:
     """Return the address that other hosts of the local network reach this one at.
 
     In this order: the source address of the default route (IPv4, then IPv6), the address of the first running
-    interface, 127.0.0.1. The last two come with a warning.
+    interface (IPv4, then IPv6, then IPv6 of one link alone, with its scope), 127.0.0.1. The last two come with a
+    warning.
     """
     for far in (_FAR_IPV4, _FAR_IPV6):
         host = address_towards(far)
         if host is not None and not is_loopback(host):
             return LanAddress(host=host)
-    found = interface_addresses()
+    found = interface_addresses() or ipv6_interface_addresses()
     if found:
         name, host = found[0]
         return LanAddress(host=host, warning=f"there is no default route: using {host} of interface {name}")
@@ -62,18 +75,47 @@ def lan_address() -> LanAddress:
 def address_towards(host: str) -> str | None:
     """Return the address of ours that datagrams to `host` (an IP literal) leave from; None when no route leads there.
 
-    Towards 127.0.0.1 that is 127.0.0.1. Nothing is sent.
+    Towards 127.0.0.1 that is 127.0.0.1, towards an address with a scope one with the same scope. Nothing is sent.
     """
     try:
-        family = socket.AF_INET6 if ip_address(host).version == 6 else socket.AF_INET  # noqa: PLR2004 - the version
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((host, _DISCARD_PORT))
+        with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
+            probe.connect(socket_address((host, _DISCARD_PORT)))
             found = str(probe.getsockname()[0])
     except (OSError, ValueError):
         return None
-    # a link-local source means something on one link only, and no record may hold its scope
     address = ip_address(found.partition("%")[0])
-    return None if address.is_unspecified or (address.version == 6 and address.is_link_local) else str(address)  # noqa: PLR2004 - the version
+    scope = host.partition("%")[2]
+    if address.is_unspecified:
+        return None
+    if is_link_local(str(address)):
+        # it means something on one link only, which has to be known
+        return f"{address}%{scope}" if scope else None
+    return str(address)
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """Return the family of an IP literal, with a scope or without; ValueError for anything else."""
+    return socket.AF_INET6 if ip_address(host).version == _IPV6 else socket.AF_INET
+
+
+def socket_address(address: tuple[str, int]) -> tuple[Any, ...]:
+    """Return host and port as bind(2) and connect(2) want them: with the scope as a number, where there is one.
+
+    OSError where the scope is no interface of this host.
+    """
+    return socket.getaddrinfo(*address, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
+
+
+def ipv6_interface_addresses() -> list[tuple[str, str]]:
+    """Return (interface, IPv6 address) of every interface but the loopback, those with a scope last."""
+    found = []
+    with contextlib.suppress(OSError):  # a kernel without IPv6
+        for line in _IF_INET6.read_text(encoding="ascii").splitlines():
+            digits, _number, _prefix, _scope, flags, name = line.split()
+            address = IPv6Address(bytes.fromhex(digits))
+            if not (address.is_loopback or int(flags, 16) & _IFA_DEAD):
+                found.append((name, f"{address}%{name}" if address.is_link_local else str(address)))
+    return sorted(found, key=lambda one: "%" in one[1])
 
 
 def interface_addresses() -> list[tuple[str, str]]:
@@ -110,9 +152,8 @@ def is_own_address(host: str) -> bool:
         address = ip_address(host)
         if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
             return False
-        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004 - the version
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((host, 0))
+        with socket.socket(family_of(host), socket.SOCK_DGRAM) as probe:
+            probe.bind(socket_address((host, 0)))
     except (OSError, ValueError):
         return False
     return True

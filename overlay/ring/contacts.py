@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kademlia.node import Node
 
 from overlay.errors import LocalError, RemoteError
-from overlay.ring.ids import Peer, RingId, id_to_bytes
+from overlay.ring.ids import Peer, RingId, id_to_bytes, is_in_reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,8 +92,8 @@ def encode_contacts(nodes: Iterable[Node]) -> list[tuple[Any, ...]]:
 def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
     """Read the contacts of an answer; RemoteError when one of them is unsound: a node that lies once lies.
 
-    This node itself is left out, by id and by address, as are addresses of the IP version that our socket does not
-    have.
+    This node itself is left out, by id and by address, as are addresses that our socket cannot send to: of the other
+    IP version, of a link where ours is of none, and the other way round.
     """
     if not isinstance(value, list) or len(value) > MAX_CONTACTS:
         raise RemoteError("contacts are no list, or too many")
@@ -105,7 +105,7 @@ def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
             raise RemoteError("a contact has three fields") from None
         if contact.id in contacts:
             raise RemoteError("contact named twice")
-        if contact.id != me.id and contact.address != me.address and (":" in contact.host) == (":" in me.host):
+        if contact.id != me.id and contact.address != me.address and is_in_reach(contact.host, me.host):
             contacts[contact.id] = contact
     return tuple(contacts.values())
 

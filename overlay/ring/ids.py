@@ -131,13 +131,29 @@ class Peer:
         return cls(id=ring_id, host=host, port=port)
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.id:040x}"[:8] + f"@{host}:{self.port}"
+        return f"{self.id:040x}"[:8] + f"@{spelt(self.address)}"
 
 
 def clockwise_from(start: RingId, peers: Iterable[Peer]) -> list[Peer]:
     """Sort peers in the order in which a walk clockwise from `start` meets them; one exactly at `start` is first."""
     return sorted(peers, key=lambda peer: clockwise(start, peer.id))
+
+
+def spelt(address: tuple[object, object]) -> str:
+    """Return ``host:port``, with brackets around an IPv6 host [RFC 3986 §3.2.2]."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def is_link_local(host: str) -> bool:
+    """Tell whether an IP literal without a scope is an IPv6 address that means something on one link alone."""
+    # fe80::/10, in the canonical spelling of a host [RFC 4291 §2.5.6]
+    return host[:3] in {"fe8", "fe9", "fea", "feb"} and ":" in host
+
+
+def is_in_reach(host: str, me: str) -> bool:
+    """Tell whether a socket at `me` can send to a host: of the same family, and both of one link or neither."""
+    return (":" in host) == (":" in me) and is_link_local(host) == is_link_local(me)
 
 
 def is_sendable(address: object) -> bool:

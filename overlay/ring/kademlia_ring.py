@@ -19,7 +19,7 @@ from overlay.ring.chord_server import ChordServer
 from overlay.ring.handover import MAX_HEIRS, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
-from overlay.ring.ids import Peer, RingId, clockwise_from, is_sendable
+from overlay.ring.ids import Peer, RingId, clockwise_from, is_link_local, is_sendable
 from overlay.ring.listed import OverlayKeys
 from overlay.ring.repair import Repair
 from overlay.ring.retransmission import PATIENT
@@ -98,8 +98,12 @@ class KademliaRing:
     # --- membership ----------------------------------------------------------------------------------------------
 
     async def open(self, host: str, port: int = 0) -> None:
-        """Bind the UDP socket, any free port for 0. OSError where that cannot be, LocalError for a wildcard address."""
-        if not is_sendable((host, port or 1)):
+        """Bind the UDP socket, any free port for 0. OSError where that cannot be, LocalError for a wildcard address.
+
+        A host of one link alone comes with its scope, which stays with the socket: whoever it sends to is on that link.
+        """
+        literal, _, scope = host.partition("%")
+        if not is_sendable((literal, port or 1)) or bool(scope) is not is_link_local(literal):
             raise LocalError("the ring needs one IP literal that others can reach")
         await self._server.listen(port, host)
         self._sessions.own_address = self.address

@@ -42,7 +42,7 @@ from overlay.ring.frames import (
 )
 from overlay.ring.half_open import HalfOpen
 from overlay.ring.handshake import Handshake, RingIdentity
-from overlay.ring.ids import Peer, RingId, id_to_bytes, is_sendable
+from overlay.ring.ids import Peer, RingId, id_to_bytes, is_in_reach, is_sendable
 from overlay.ring.links import Links
 from overlay.ring.rates import RateTable
 from overlay.ring.session_events import Established, Event, Received, Refused, Unreachable
@@ -171,7 +171,7 @@ class Sessions:
         self._tick(now)
         kind = data[0] if data else 0
         # only a hello makes an address known, so what comes in a session comes from one that was looked at
-        if kind != DATA and not is_sendable(source):
+        if kind != DATA and not self._can_answer(source):
             self.counters["source address unusable"] += 1
             return
         try:
@@ -241,6 +241,10 @@ class Sessions:
         """Return every peer with a session."""
         return self._links.peers()
 
+    def _can_answer(self, source: Address) -> bool:
+        own = self._own_address
+        return is_sendable(source) and (own is None or is_in_reach(source[0], own[0]))
+
     # --- what comes in
 
     def _on_data(self, data: bytes, source: Address, now: float) -> None:
@@ -250,7 +254,7 @@ class Sessions:
         if session is None:
             session = unconfirmed = self._half_open.get(index)
         if session is None:
-            if not is_sendable(source):
+            if not self._can_answer(source):
                 raise RemoteError("source address unusable")
             if self._resets.take(source[0], now):
                 self._out.append((encode_reset(index), source))

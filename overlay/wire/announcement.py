@@ -1,15 +1,15 @@
 """How a bootstrap server says on the local network that it is there: one DNS-SD service.  I/O: none.
 
-The service type is `_secp2psip._tcp` in multicast DNS [RFC 6762] [RFC 6763]; address and port stand in its A and SRV
-records, overlay name and the thumbprint of the overlay key in its TXT record. Nothing of it is signed: whoever is on
-the network can announce whatever he likes. So it only says where to knock. Who opens is known by his key.
+The service type is `_secp2psip._tcp` in multicast DNS [RFC 6762] [RFC 6763]; address and port stand in its A or AAAA
+and SRV records, overlay name and the thumbprint of the overlay key in its TXT record. Nothing of it is signed: whoever
+is on the network can announce whatever he likes. So it only says where to knock. Who opens is known by his key.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, Self
 
 from overlay.errors import LocalError, RemoteError
@@ -37,7 +37,7 @@ class Announcement:
     key: bytes
     """Thumbprint of the overlay key, 16 bytes."""
     host: str
-    """IPv4 literal."""
+    """IP literal; one of a single link comes with the scope where it was heard, which no record holds."""
     port: int
     """TCP port."""
 
@@ -46,7 +46,7 @@ class Announcement:
         check_bytes("key", self.key, THUMBPRINT_BYTES)
         check_int("port", self.port, 1, MAX_PORT)
         if not _is_usable(self.host):
-            raise LocalError("an announced host is the ipv4 address of one host")
+            raise LocalError("an announced host is the address of one host")
 
     @property
     def label(self) -> str:
@@ -76,9 +76,14 @@ class Announcement:
 
 
 def _is_usable(host: str) -> bool:
-    """Tell whether `host` is an IPv4 address that one host can have: the ring speaks IPv4 only."""
+    """Tell whether `host` is an address that one host can have, and that can be sent to from here."""
     try:
-        address = IPv4Address(host)
+        address = ip_address(host)
     except ValueError:
         return False
-    return not (address.is_unspecified or address.is_multicast or address.is_reserved)
+    if str(address) != host or address.is_unspecified or address.is_multicast:
+        return False
+    if isinstance(address, IPv6Address):
+        # IPv4 in the clothes of IPv6 is announced as what it is
+        return address.ipv4_mapped is None and address.is_link_local is (address.scope_id is not None)
+    return not address.is_reserved

@@ -12,17 +12,20 @@ from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 from zeroconf.const import _CLASS_IN, _CLASS_UNIQUE, _FLAGS_AA, _FLAGS_QR_RESPONSE, _TYPE_TXT
 
 from adapter.config import Settings
-from adapter.discovery import find_bootstrap
+from adapter.discovery import find_bootstrap, interface_of
 from adapter.keystore import load_or_create
 from adapter.problems import Problem
 from adapter.state import StateDir
 from adapter.way_in import find_way_in, known_keys
 from bootstrap.announce import Announcer, announce
 from overlay.errors import LocalError
+from overlay.ring.addresses import ipv6_interface_addresses, is_own_address, socket_address
 from overlay.wire.announcement import SERVICE_TYPE, Announcement
 from tests.unit.shell.enrolments import enrol
 
 HOST = "127.0.0.1"
+SIX = ["::1", *(host for _, host in ipv6_interface_addresses())]
+"""The last of them is of one link alone, where this host has such."""
 
 
 def an_overlay():
@@ -36,6 +39,17 @@ def server(overlay, port=5480):
 
 def settings(tmp_path, **more):
     return Settings(state_dir=tmp_path, sip=(HOST, 0), **more)
+
+
+@pytest.mark.skipif(not is_own_address("::1"), reason="this host has no IPv6")
+@pytest.mark.parametrize("host", SIX)
+async def test_an_ipv6_server_is_found_at_its_own_interface_and_at_all(host):
+    here = Announcement(overlay=an_overlay(), key=secrets.token_bytes(16), host=host, port=5480)
+    async with Announcer(here):
+        for where in (interface_of((host, 0)), ()):
+            heard = await find_bootstrap(overlay=here.overlay, interfaces=where)
+            assert socket_address((heard.host, 5480)) == socket_address((host, 5480))
+            assert heard.key == here.key
 
 
 async def found(overlay, pins=()):
@@ -148,11 +162,11 @@ async def test_who_is_registered_or_was_told_asks_nobody(tmp_path):
 async def test_a_server_that_cannot_be_announced_says_what_to_type_instead():
     said = []
     key = bytes(16)
-    assert await announce(("::1", 5480), overlay="office", key=key, report=said.append) is None
-    # no address of this host [RFC 5737]
+    assert await announce(("2001:db8::7", 5480), overlay="office", key=key, report=said.append) is None
+    # no address of this host [RFC 5737] [RFC 3849]
     assert await announce(("203.0.113.7", 5480), overlay="office", key=key, report=said.append) is None
     assert [event["event"] for event in said] == ["warning", "warning"]
-    assert "--bootstrap ::1:5480" in said[0]["text"] or "--bootstrap [::1]:5480" in said[0]["text"]
+    assert "--bootstrap [2001:db8::7]:5480" in said[0]["text"]
     assert "--bootstrap 203.0.113.7:5480" in said[1]["text"]
     with pytest.raises(LocalError):
         await Announcer(Announcement(overlay="office", key=key, host="203.0.113.7", port=5480)).open()

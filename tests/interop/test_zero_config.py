@@ -5,6 +5,8 @@ Each host is a network namespace with no default route. The programs are the rea
 
 from __future__ import annotations
 
+import asyncio
+import json
 import secrets
 import time
 
@@ -33,6 +35,23 @@ async def test_a_call_is_up_with_no_address_typed(hosts, record_testsuite_proper
     again = await hosts.phone(2, ("call", "bob"), "alice", "--duration", "1")
     await again.expect(is_event("established"), within_s=START_S, what="a second call")
     assert not any(event["event"] == "discovered" for event in again.events)
+
+
+async def test_a_ring_of_one_link_alone_carries_a_call_and_no_scope(hosts):
+    """No router and no address given out: the nodes use the addresses that IPv6 has on every link [RFC 4291 §2.5.6]."""
+    async with asyncio.timeout(START_S):
+        # the kernel asks the link whether somebody has that address already, and tells nobody when it knows
+        while not all(hosts.link_local(number) for number in range(3)):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    server = hosts.link_local(0)
+    await hosts.bootstrap(0, "--listen", f"[{server}]:5480", at=server)
+    _, alice, bob = await call_up(hosts)
+    for program in (alice, bob):
+        found = await program.expect(is_event("discovered"), within_s=1, what="discovered")
+        assert found["bootstrap"].startswith(f"[{server.partition('%')[0]}%")
+    assert await alice.wait(START_S) == 0
+    peers = json.loads((hosts.state("alice") / "peers.json").read_text())["peers"]
+    assert {host for _, host, _ in peers} == {hosts.link_local(number).partition("%")[0] for number in (0, 1)}
 
 
 async def test_two_hosts_that_start_at_the_same_moment_both_find_it(hosts):

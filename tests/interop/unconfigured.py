@@ -5,6 +5,8 @@ I/O: processes, namespaces. The hosts reach nothing but each other: not even a d
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
@@ -47,20 +49,33 @@ class Hosts:
         self._stack.push_async_callback(program.stop)
         return program
 
-    async def bootstrap(self, number: int, *more: str) -> str:
-        """Start a server and wait until it is announced, at its host's address; return its fingerprint."""
+    def link_local(self, number: int) -> str:
+        """Return the link-local address of a host, with its scope; none while the kernel still looks for a double."""
+        shown = subprocess.run(
+            self._lan.hosts[number].argv("ip", "-6", "-j", "address", "show", "dev", "eth0", "scope", "link"),
+            check=True,
+            capture_output=True,
+        )
+        addresses = [one for link in json.loads(shown.stdout) for one in link.get("addr_info", ())]
+        return next((f"{one['local']}%eth0" for one in addresses if not one.get("tentative")), "")
+
+    async def bootstrap(self, number: int, *more: str, at: str = "") -> str:
+        """Start a server and wait until it is announced, at its host's address or `at`; return its fingerprint."""
         label = f"bootstrap {number}"
         data = self._folder / label
         argv = ("secp2psip-bootstrap", "--data", str(data), "--enrolments-per-day", "0", "--json", *more)
         program = await self.start(number, label, *argv)
         said = await program.expect(is_event("announced"), within_s=START_S, what="announced")
-        assert said["host"] == self._lan.hosts[number].address
+        assert said["host"] == (at or self._lan.hosts[number].address)
         return str(said["fingerprint"])
+
+    def state(self, user: str) -> Path:
+        """Return the state directory of a user's device."""
+        return self._folder / f"state {user}"
 
     async def phone(self, number: int, verb: tuple[str, ...], user: str, *more: str) -> Program:
         """Start `secp2psip VERB --user USER`, its state beside the others'."""
-        state = self._folder / f"state {user}"
-        argv = ("secp2psip", *verb, "--user", user, "--state", str(state), "--json", *more)
+        argv = ("secp2psip", *verb, "--user", user, "--state", str(self.state(user)), "--json", *more)
         return await self.start(number, f"{verb[0]} {user}", *argv)
 
 

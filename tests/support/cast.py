@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from overlay.ring.ids import spelt
 from tests.support.programs import Program, ProgramFailed, command
 from tests.support.sip_client import SipClient
 
@@ -42,6 +43,8 @@ class Cast:
     folder: Path
     """Scratch folder: state directories, logs and recordings."""
 
+    host: str = HOST
+    """Where everything of it listens: an IP literal of this host."""
     bootstrap: Program | None = None
     adapters: dict[str, Program] = field(default_factory=dict)
     sip: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -69,14 +72,14 @@ class Cast:
             "bootstrap",
             [
                 command("secp2psip-bootstrap"),
-                *("--listen", f"{HOST}:0", "--data", str(self.folder / "bootstrap"), "--overlay", "demo"),
+                *("--listen", spelt((self.host, 0)), "--data", str(self.folder / "bootstrap"), "--overlay", "demo"),
                 *("--threshold", str(k), "--pieces", str(n), "--enrolments-per-day", "0"),
                 *("--json", "--trace", "--no-announce"),
             ],
             folder=self.folder,
         )
         ready = await self.bootstrap.expect(is_event("ready"), within_s=START_S, what="ready")
-        self.bootstrap_address = f"{ready['host']}:{ready['port']}"
+        self.bootstrap_address = spelt((ready["host"], ready["port"]))
 
     async def start_adapter(self, user: str, *options: str) -> None:
         """Start one user's adapter with further options and wait until its SIP port is open."""
@@ -84,7 +87,8 @@ class Cast:
             f"adapter {user}",
             [
                 *(command("secp2psip"), "adapter", "--user", user, "--bootstrap", self.bootstrap_address),
-                *("--sip", f"{HOST}:0", "--ring", f"{HOST}:0", "--state", self.state(user), "--json", "--trace"),
+                *("--sip", spelt((self.host, 0)), "--ring", spelt((self.host, 0))),
+                *("--state", self.state(user), "--json", "--trace"),
                 *options,
             ],
             folder=self.folder,
@@ -92,11 +96,11 @@ class Cast:
         self.adapters[user] = program
         ready = await program.expect(is_event("ready"), within_s=START_S, what="ready")
         host, port = str(ready["sip"]).rsplit(":", 1)
-        self.sip[user] = (host, int(port))
+        self.sip[user] = (host.strip("[]"), int(port))
 
     async def register(self, user: str, *, expires_s: int = 600) -> None:
         """REGISTER `user` from a bare SIP phone and insist on 200 OK."""
-        phone = await SipClient().open(HOST)
+        phone = await SipClient().open(self.host)
         self.plain_phones.append(phone)
         response = await phone.register(user, self.sip[user], expires_s=expires_s)
         if not response.startswith("SIP/2.0 200"):
@@ -104,12 +108,12 @@ class Cast:
 
     async def unregister(self, user: str) -> None:
         """Take the bare phone's binding of `user` away again, so that the real phone is the only one."""
-        phone = await SipClient().open(HOST)
+        phone = await SipClient().open(self.host)
         self.plain_phones.append(phone)
-        host, port = self.sip[user]
+        where = spelt(self.sip[user])
         message = phone.request(
-            "REGISTER", f"sip:{host}:{port}", user, to=f"sip:{user}@{host}:{port}", headers=("Expires: 0",)
-        ).replace(f"Contact: <sip:{user}@{phone.address[0]}:{phone.address[1]}>", "Contact: *")
+            "REGISTER", f"sip:{where}", user, to=f"sip:{user}@{where}", headers=("Expires: 0",)
+        ).replace(f"Contact: <sip:{user}@{spelt(phone.address)}>", "Contact: *")
         response = await phone.ask(message, self.sip[user])
         if not response.startswith("SIP/2.0 200"):
             raise ProgramFailed(f"{user} could not be unregistered: {response.splitlines()[0]}")

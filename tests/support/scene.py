@@ -7,17 +7,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.cast import Cast
+from tests.support.cast import HOST, Cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
 @asynccontextmanager
-async def scene(*users: str, registered: bool = True) -> AsyncIterator[Cast]:
+async def scene(*users: str, registered: bool = True, host: str = HOST) -> AsyncIterator[Cast]:
     """Run a bootstrap server (k=3, n=7) and one adapter for each user; with `registered` each has a bare phone."""
     with tempfile.TemporaryDirectory(prefix="secp2psip-test-") as folder:
-        async with Cast(folder=Path(folder)) as cast:
+        async with Cast(folder=Path(folder), host=host) as cast:
             await cast.start_bootstrap(k=3, n=7)
             for user in users:
                 await cast.start_adapter(user)

@@ -7,6 +7,8 @@ import contextlib
 import secrets
 from typing import Self
 
+from overlay.ring.ids import spelt
+
 T1_S = 0.5
 """First retransmission after this long, doubled each time [RFC 3261 §17.1.2.2]."""
 
@@ -28,7 +30,7 @@ class SipClient(asyncio.DatagramProtocol):
         self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: self, local_addr=(host, 0)
         )
-        self.address = self._transport.get_extra_info("sockname")
+        self.address = self._transport.get_extra_info("sockname")[:2]
         return self
 
     def close(self) -> None:
@@ -48,16 +50,16 @@ class SipClient(asyncio.DatagramProtocol):
     def request(self, method: str, uri: str, user: str, *, to: str | None = None, headers: tuple[str, ...] = ()) -> str:
         """Build a well-formed request of `user` at this socket."""
         self._cseq += 1
-        host, port = self.address
+        here = spelt(self.address)
         lines = [
             f"{method} {uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{secrets.token_hex(8)}",
+            f"Via: SIP/2.0/UDP {here};rport;branch=z9hG4bK{secrets.token_hex(8)}",
             "Max-Forwards: 70",
-            f"From: <sip:{user}@{host}>;tag={secrets.token_hex(4)}",
+            f"From: <sip:{user}@{here.rpartition(':')[0]}>;tag={secrets.token_hex(4)}",
             f"To: <{to or uri}>",
             f"Call-ID: {self._call_id}",
             f"CSeq: {self._cseq} {method}",
-            f"Contact: <sip:{user}@{host}:{port}>",
+            f"Contact: <sip:{user}@{here}>",
             *headers,
             "Content-Length: 0",
         ]
@@ -79,9 +81,9 @@ class SipClient(asyncio.DatagramProtocol):
 
     async def register(self, user: str, registrar: tuple[str, int], *, expires_s: int = 600) -> str:
         """REGISTER `user` (or unregister, with 0) and return the response."""
-        host, port = registrar
+        where = spelt(registrar)
         message = self.request(
-            "REGISTER", f"sip:{host}:{port}", user, to=f"sip:{user}@{host}:{port}", headers=(f"Expires: {expires_s}",)
+            "REGISTER", f"sip:{where}", user, to=f"sip:{user}@{where}", headers=(f"Expires: {expires_s}",)
         )
         return await self.ask(message, registrar)
 

@@ -119,6 +119,22 @@ def test_we_are_no_contact_of_ours_and_ipv6_is_none_of_an_ipv4_socket():
     assert [contact.port for contact in decode_contacts(value, me=ME)] == [4001]
 
 
+@pytest.mark.parametrize(("own", "port"), [("fe80::7", 4003), ("2001:db8::7", 4002), ("::1", 4002)])
+def test_addresses_of_a_link_are_contacts_on_a_link_alone(own, port):
+    value = [
+        [bytes([1]) * 20, "127.0.0.1", 4001],
+        [bytes([2]) * 20, "2001:db8::2", 4002],
+        [bytes([3]) * 20, "fe80::3", 4003],
+    ]
+    contacts = decode_contacts(value, me=Peer(id=RingId(9), host=own, port=4000))
+    assert [contact.port for contact in contacts] == [port]
+
+
+def test_a_scope_of_somebody_else_is_refused():
+    with pytest.raises(RemoteError):
+        decode_contacts([[bytes([3]) * 20, "fe80::3%eth0", 4003]], me=Peer(id=RingId(9), host="fe80::7", port=4000))
+
+
 @pytest.mark.parametrize("host", ["10.100.100.100", "2001:db8:1111:2222:3333:4444:5555:6666"])
 def test_an_answer_stays_below_1200_bytes(host):
     nodes = [Node(bytes([number]) * 20, host, 65_535) for number in range(30)]

@@ -1,9 +1,11 @@
 """A peer's address is checked before anything is ever sent to it."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from overlay.errors import LocalError, RemoteError
-from overlay.ring.ids import RING_SIZE, Peer, RingId, id_to_bytes, is_sendable
+from overlay.ring.ids import RING_SIZE, Peer, RingId, id_to_bytes, is_link_local, is_sendable
 
 ID = id_to_bytes(RingId(5))
 
@@ -71,6 +73,17 @@ def test_contact_of_another_shape_is_refused(value):
 
 def test_text_of_a_peer_is_short_and_brackets_ipv6():
     assert str(Peer(id=RingId(0xAB << 152), host="::1", port=80)) == "ab000000@[::1]:80"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_one"),
+    [
+        *((host, True) for host in ("fe80::1", "fea0::1", "febf::1")),
+        *((host, False) for host in ("fec0::1", "fe7f::1", "::fe80", "2001:db8::1", "169.254.1.1", "::1")),
+    ],
+)
+def test_addresses_of_one_link(host, is_one):
+    assert is_link_local(host) is is_one is (":" in host and ip_address(host).is_link_local)
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,10 @@ def test_any_bytes_are_swallowed_and_answered_with_fewer(data, kind):
     assert target.next_event() is None
 
 
-@pytest.mark.parametrize("source", [("10.0.0.1", 0), ("name", 5), ("10.0.0.1", 70000), None, ("255.255.255.255", 9)])
+@pytest.mark.parametrize(
+    "source",
+    [("10.0.0.1", 0), ("name", 5), ("10.0.0.1", 70000), None, ("255.255.255.255", 9), ("fe80::3", 9), ("fd00::3", 9)],
+)
 def test_source_that_cannot_be_answered_is_ignored(source):
     target = node(1)
     target.receive(hello_of(0, 1), source, NOW)

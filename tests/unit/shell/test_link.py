@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ from adapter.control_client import NoAdapter
 from adapter.keystore import load_or_create
 from adapter.link import RunningAdapter, choose_user, explain_bind, own_host, service_config
 from adapter.problems import Problem
+from adapter.softphone.phone import PhoneError, Softphone
 from adapter.state import StateDir
+from overlay.ring.addresses import is_own_address
 
 from .enrolments import enrol
 
@@ -52,6 +55,18 @@ def test_a_name_that_was_refused_is_not_chosen_from(settings, state):
 
 def test_on_a_new_device_the_login_name_acts(settings):
     assert choose_user(settings, environment="Carol") == "carol"
+
+
+def test_on_a_ring_of_ipv6_phones_keep_ipv4(settings):
+    if not is_own_address("::1"):
+        pytest.skip("this host has no IPv6")
+    config = service_config(replace(settings, bootstrap=("::1", 5480)), ("alice",), sip_port=5070)
+    assert (config.ring, config.sip) == (("::1", 0), ("127.0.0.1", 5070))
+
+
+async def test_the_softphone_says_what_it_needs():
+    with pytest.raises(PhoneError, match=r"IPv4 alone.*--sip"):
+        await Softphone().start(host="::1", user="alice")
 
 
 @pytest.mark.parametrize("name", ["", "DOMAIN\\carol", "x" * 33])

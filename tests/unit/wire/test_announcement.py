@@ -60,7 +60,12 @@ def test_other_records_are_refused(changes):
     ("addresses", "port"),
     [
         ([], 5480),
-        (["::1"], 5480),
+        (["::"], 5480),
+        (["ff02::fb"], 5480),
+        (["::ffff:192.168.1.10"], 5480),
+        (["fe80::1"], 5480),
+        (["2001:db8::1%eth0"], 5480),
+        (["FE80::1%eth0"], 5480),
         (["224.0.0.251"], 5480),
         (["240.0.0.1"], 5480),
         (["0.0.0.0"] * 8 + ["10.0.0.1"], 5480),
@@ -87,7 +92,12 @@ def test_whatever_comes_is_an_announcement_or_refused(addresses, port, propertie
     assert Announcement.decode([read.host], read.port, {k.encode(): v.encode() for k, v in read.properties().items()})
 
 
+@pytest.mark.parametrize("host", ["::1", "2001:db8::1", "fd00::7", "fe80::1%eth0", "fe80::1%3"])
+def test_an_ipv6_address_counts_one_of_a_link_where_it_was_heard(host):
+    assert Announcement.decode([host], 5480, on_the_wire()).host == host
+
+
 def test_our_own_server_announces_an_address_that_others_can_reach():
-    for host in ("0.0.0.0", "::1", "somewhere"):
+    for host in ("0.0.0.0", "::", "fe80::1", "somewhere"):
         with pytest.raises(LocalError):
             Announcement(overlay="office", key=KEY, host=host, port=5480)
