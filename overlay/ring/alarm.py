@@ -15,6 +15,8 @@ MAX_LAG_S: Final = 0.05
 class Alarm:
     """Calls `ring` once whenever a deadline is over; one that is reached too early does no harm."""
 
+    __slots__ = ("_loop", "_ring", "_timer")
+
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._loop = asyncio.get_running_loop()

@@ -31,6 +31,8 @@ MAX_PEERS: Final = 128
 class AnswerCache:
     """Encoded answers by peer and message id."""
 
+    __slots__ = ("_peers",)
+
     def __init__(self) -> None:
         self._peers: dict[RingId, OrderedDict[bytes, tuple[float, bytes]]] = {}  # who asked last is last
 
@@ -67,6 +69,8 @@ class AnswerCache:
 
 class Answering:
     """Runs the handler of each request, once, and encodes what it says."""
+
+    __slots__ = ("_cache", "_counters", "_handlers")
 
     def __init__(self, handlers: Mapping[str, Callable[..., Any]], counters: Counter[str]) -> None:
         """Take handler(peer, *arguments) for each method that is served, and where to count."""

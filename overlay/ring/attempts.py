@@ -111,6 +111,8 @@ class Attempt:
 class Attempts:
     """All hellos of ours, by whom they are for and by their index."""
 
+    __slots__ = ("_by_goal", "_by_index")
+
     def __init__(self) -> None:
         self._by_goal: dict[tuple[Address, RingId | None], Attempt] = {}
         self._by_index: dict[int, Attempt] = {}

@@ -67,6 +67,8 @@ class Verdict(Enum):
 class Calls:
     """All requests under way, by message id."""
 
+    __slots__ = ("_calls", "_order", "_timers")
+
     def __init__(self) -> None:
         self._calls: dict[bytes, Call] = {}
         self._timers: list[tuple[float, int, bytes]] = []

@@ -21,6 +21,8 @@ MAX_EVIDENCE_PER_USER: Final = 4
 class Contradictions:
     """What was offered against what is held. Every method may raise sqlite3.Error."""
 
+    __slots__ = ("_counters", "_db", "_max_evidence")
+
     def __init__(self, db: sqlite3.Connection, counters: Counter[str], *, most: int) -> None:
         """`counters` hears of rows that did not read back; `most` is the cap on all of them."""
         self._db, self._counters, self._max_evidence = db, counters, most

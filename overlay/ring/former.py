@@ -26,6 +26,8 @@ MAX_READ: Final = 4096
 class Former:
     """The pieces of generations that a newer one has followed, and the record beside them; one generation a user."""
 
+    __slots__ = ("_db",)
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Graves:
     """One tombstone a user."""
 
+    __slots__ = ("_db",)
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 

@@ -32,6 +32,8 @@ class _Entry:
 class HalfOpen:
     """Answered hellos, oldest first."""
 
+    __slots__ = ("_by_hello", "_by_index", "_per_peer")
+
     def __init__(self) -> None:
         self._by_index: dict[int, _Entry] = {}
         self._by_hello: dict[bytes, _Entry] = {}

@@ -30,6 +30,8 @@ MAX_USERS_TO_NEWCOMERS: Final = 256
 class Handover:
     """Hands what one node holds to others."""
 
+    __slots__ = ("_calls", "_clock", "_due", "_find_successor", "_me", "_predecessor", "_store")
+
     def __init__(
         self,
         store: RecordStore,

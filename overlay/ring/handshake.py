@@ -78,6 +78,8 @@ class Greeting:
 class Handshake:
     """Makes and checks the two frames for one node."""
 
+    __slots__ = ("_credential", "_known", "_random_bytes", "id", "identity")
+
     FINAL: Final = frozenset(
         {
             "another node answers",

@@ -40,6 +40,8 @@ MAX_SHARE_LIST_BYTES: Final = 600
 class Holder:
     """Answers requests out of one store."""
 
+    __slots__ = ("_clock", "_keys", "_me", "store")
+
     def __init__(self, store: RecordStore, *, me: RingId, keys: OverlayKeys, clock: Callable[[], float]) -> None:
         """Take the store, our id, the keys whose signatures count, and the wall clock for expiry."""
         self.store = store

@@ -33,6 +33,8 @@ MAX_STORE_BYTES: Final = 1300
 class HolderCalls:
     """Requests to holders, this node among them."""
 
+    __slots__ = ("_holder", "_rpc")
+
     def __init__(self, rpc: HardProtocol, holder: Holder) -> None:
         self._rpc = rpc
         self._holder = holder

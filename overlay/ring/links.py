@@ -71,6 +71,8 @@ class Link:
 class Links:
     """The links of all peers, least recently used first."""
 
+    __slots__ = ("_at", "_by_index", "_by_peer_index", "_links", "_me", "_swept_at")
+
     def __init__(self, me: RingId) -> None:
         self._me = me
         self._links: OrderedDict[RingId, Link] = OrderedDict()

@@ -36,6 +36,8 @@ class _Health:
 class Liveness:
     """Health of peers by id."""
 
+    __slots__ = ("_known", "_suspects", "anybody")
+
     def __init__(self) -> None:
         self._known: OrderedDict[RingId, _Health] = OrderedDict()
         self._suspects: dict[RingId, float] = {}

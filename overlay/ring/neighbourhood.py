@@ -23,6 +23,8 @@ NAMED: Final = 4
 class Neighbourhood:
     """Contacts that proved their address and are near this node on the circle."""
 
+    __slots__ = ("_farthest", "_known", "_me")
+
     def __init__(self, me: RingId) -> None:
         self._me = me
         self._known: dict[RingId, Peer] = {}

@@ -31,6 +31,8 @@ FORMER_S: Final = 600
 class Offers:
     """Decides on everything that is offered, and keeps what deserves it. Every method may raise sqlite3.Error."""
 
+    __slots__ = ("_contradictions", "_db", "_former", "_graves", "_max_releases", "_shelves", "_sweep")
+
     def __init__(
         self,
         db: sqlite3.Connection,

@@ -37,6 +37,20 @@ MAX_READ_PER_ROUND: Final = 256
 class Repair:
     """What one node does for the users whose pieces it holds."""
 
+    __slots__ = (
+        "_calls",
+        "_clock",
+        "_counters",
+        "_dealing_public",
+        "_due",
+        "_is_busy",
+        "_last_read",
+        "_me",
+        "_spread",
+        "_store",
+        "_turns",
+    )
+
     def __init__(
         self,
         store: RecordStore,

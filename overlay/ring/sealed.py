@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Sealed:
     """The seals of each user."""
 
+    __slots__ = ("_db",)
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 

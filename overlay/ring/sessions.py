@@ -83,6 +83,23 @@ OVER_THE_RATE: Final = "data over the rate"
 class Sessions:
     """All sessions of one node."""
 
+    __slots__ = (
+        "_attempts",
+        "_events",
+        "_half_open",
+        "_handshake",
+        "_hello_timeout_s",
+        "_hellos",
+        "_links",
+        "_now",
+        "_out",
+        "_own_address",
+        "_resets",
+        "_strangers",
+        "_swept_at",
+        "counters",
+    )
+
     def __init__(
         self,
         identity: RingIdentity,

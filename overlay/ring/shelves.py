@@ -31,6 +31,8 @@ MAX_PER_SENDER: Final = 50_000
 class Shelves:
     """What is held of each user. `former` is emptied of a user with his last piece."""
 
+    __slots__ = ("_counters", "_db", "_former", "_max_per_sender", "_max_users", "_per_sender", "_per_user")
+
     def __init__(
         self, db: sqlite3.Connection, former: Former, counters: Counter[str], *, max_users: int, max_per_sender: int
     ) -> None:

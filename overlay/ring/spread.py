@@ -31,6 +31,8 @@ HOME_NODES: Final = 4
 class Spread:
     """Puts and gets all pieces of a user."""
 
+    __slots__ = ("_calls", "_clock", "_dealing_public", "_server")
+
     def __init__(
         self, server: ChordServer, calls: HolderCalls, *, dealing_public: bytes, clock: Callable[[], float]
     ) -> None:

@@ -42,13 +42,15 @@ TOUR_NODES: Final = 6
 class Stabilisation:
     """The rounds of one node."""
 
+    __slots__ = ("_after_round", "_has_changed", "_loop", "_rng", "_server", "_sleep", "_toured_at", "rounds")
+
     def __init__(self, server: ChordServer, *, rng: random.Random, after_round: Callable[[], Awaitable[None]]) -> None:
         """Take the node, dice for the jitter, and what else to do at the end of each round."""
         self._server = server
         self._rng = rng
         self._after_round = after_round
         self._loop = asyncio.get_running_loop()
-        self._stirred = asyncio.Event()
+        self._sleep: asyncio.Future[None] | None = None
         self._has_changed = False
         self._toured_at = self._loop.time()
         self.rounds = 0
@@ -56,7 +58,7 @@ class Stabilisation:
     def notice(self, peer: Peer) -> None:
         """Take note that a contact came, moved, fell silent or went: beside this node the next round comes sooner."""
         self._has_changed = self._has_changed or self._server.is_near(peer)
-        self._stirred.set()
+        self._stir()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -114,12 +116,17 @@ class Stabilisation:
 
     async def _stir_or(self, until: float) -> None:
         """Wait for a change, at most until a time."""
-        self._stirred.clear()
-        timer = self._loop.call_at(until, self._stirred.set)
+        self._sleep = self._loop.create_future()
+        timer = self._loop.call_at(until, self._stir)
         try:
-            await self._stirred.wait()
+            await self._sleep
         finally:
             timer.cancel()
+            self._sleep = None
+
+    def _stir(self) -> None:
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
 
     def _is_busy(self) -> bool:
         return self._has_changed or len(self._server.rpc.router) < SMALL_RING

@@ -50,6 +50,8 @@ MAX_RELEASES: Final = 2 * MAX_USERS
 class RecordStore:
     """What one node holds for others. Not to be shared between threads."""
 
+    __slots__ = ("_contradictions", "_db", "_former", "_graves", "_offers", "_sealed", "_shelves", "counters")
+
     def __init__(
         self,
         path: Path | str = MEMORY,

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 class Tasks:
     """The running tasks of one owner; close() ends them all."""
 
+    __slots__ = ("_closed", "_running", "failed")
+
     def __init__(self) -> None:
         self._running: dict[asyncio.Task[Any], None] = {}
         self._closed = False

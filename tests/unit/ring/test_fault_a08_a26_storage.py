@@ -163,7 +163,7 @@ def chord_server(overlay: TestOverlay, storage: object) -> ChordServer:
 
 def test_a11_a12_ours_does_not_touch_its_storage_for_a_stranger():
     network = Network()
-    overlay = TestOverlay(clock=network.clock)
+    overlay = TestOverlay(clock=network.clock, seed=2)
     storage = Untouchable()
 
     async def program():
