@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pjsua2 as pj
 
 from adapter.softphone.devices import FRAME_BYTES, FRAME_MS, RATE_HZ, SoundEnd
-from adapter.softphone.pipes import SILENCE, Microphone, Speaker
+from adapter.softphone.pipes import Microphone, Speaker
+from adapter.softphone.valves import SILENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

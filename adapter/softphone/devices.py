@@ -16,7 +16,8 @@ from overlay.errors import RemoteError
 
 RATE_HZ: Final = 16_000
 FRAME_MS: Final = 20
-FRAME_BYTES: Final = RATE_HZ * FRAME_MS // 1000 * 2
+FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1000
+FRAME_BYTES: Final = FRAME_SAMPLES * 2
 LATENCY_MS: Final = 20
 """What the sound server is asked to hold back at either end."""
 ALSA_BUFFER_US: Final = 60_000

@@ -42,6 +42,8 @@ LATENCY_MS: Final = 200.0
 DROPOUTS: Final = 1.0
 """The bounds: median correlation, median mouth-to-ear latency, dropouts of 5 ms and more in a minute."""
 UP_S: Final = 30.0
+BEGIN_S: Final = 3.7
+"""By how much each round of a voice begins later than the one before."""
 TAIL_S: Final = 2.0
 """What is recorded after the mouths have said all."""
 LEAD_S: Final = 5.0
@@ -117,14 +119,18 @@ def _drifting(folder: Path, ppm: float) -> Path:
 
 
 def _stretch(voice: Path, path: Path, seconds: float) -> None:
-    """Write a voice again and again, until it is so long."""
+    """Write a voice again and again, until it is so long; each round begins elsewhere, so that none is another."""
     with wave.open(str(voice), "rb") as file:
         parameters, once = file.getparams(), file.readframes(file.getnframes())
     frame = parameters.sampwidth * parameters.nchannels
     wanted = int(seconds * parameters.framerate) * frame
+    rounds = []
+    for number in range(math.ceil(wanted / len(once))):
+        begin = int(number * BEGIN_S * parameters.framerate) * frame % len(once)
+        rounds.append(once[begin:] + once[:begin])
     with wave.open(str(path), "wb") as file:
         file.setparams(parameters)
-        file.writeframes((once * math.ceil(wanted / len(once)))[:wanted])
+        file.writeframes(b"".join(rounds)[:wanted])
 
 
 def channels(recording: Path) -> dict[str, Samples]:

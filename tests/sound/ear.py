@@ -5,7 +5,6 @@ Both are samples of one recording at audio.RATE_HZ, so the same place in both is
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,10 +15,12 @@ from adapter.softphone.audio import RATE_HZ, score
 if TYPE_CHECKING:
     from adapter.softphone.audio import Samples
 
-WINDOW_S: Final = 0.5
-HOP_S: Final = 0.25
+WINDOW_S: Final = 0.3
+HOP_S: Final = 0.15
 EARLIEST_S, LATEST_S = -0.02, 0.8
 """Where a window of what was said is looked for in what was heard."""
+LOW_HZ: Final = 1500
+"""Lags and dropouts are looked for in what is below, where most of a voice is."""
 SAME: Final = 0.8
 """Normalised correlation from which a window tells how late it is."""
 BLOCK: Final = RATE_HZ // 200
@@ -34,10 +35,14 @@ FAINT: Final = 0.3
 """Share of its loudness under which a block is missing."""
 NUDGE: Final = 2
 """Samples that a block may lie beside its window's place."""
+DRIFTED: Final = RATE_HZ // 200
+"""Windows whose lags differ by less, in samples, differ little by little, and a block's lag may be any between."""
 APART: Final = 4
 """Missing blocks with less than so many good ones between them are one dropout."""
 SLIP_S: Final = 0.004
-"""A jump of the lag between two windows, with nothing missing between them, is a dropout too: sound was put in."""
+"""A jump of the lag between two windows, with nothing missing and no pause between them: sound was put in."""
+PAUSE_SHARE: Final = 0.1
+"""Of the loudness of the whole: quieter is a pause, and nobody misses a part of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,8 @@ QUANTILES: Final = {"min": 0.0, "median": 0.5, "p95": 0.95, "max": 1.0}
 
 def hear(mouth: Samples, ear: Samples) -> Hearing:
     """Compare what was said with what was heard."""
+    whole = score(mouth, ear, loop=False)
+    mouth, ear = _low(mouth), _low(ear)
     loud = float(np.sqrt(np.mean(mouth**2)))
     sounding = np.flatnonzero(np.abs(mouth) > loud)
     if not len(sounding):
@@ -97,7 +104,6 @@ def hear(mouth: Samples, ear: Samples) -> Hearing:
     first, last = int(sounding[0]), int(sounding[-1])
     loud = float(np.sqrt(np.mean(mouth[first:last] ** 2)))
     lags = _lags(mouth, ear, first, last, loud)
-    whole = score(mouth, ear, loop=False)
     return Hearing(
         correlation=whole.median,
         bad_windows=whole.bad,
@@ -108,6 +114,14 @@ def hear(mouth: Samples, ear: Samples) -> Hearing:
         ),
         seconds=(last - first) / RATE_HZ,
     )
+
+
+def _low(samples: Samples) -> Samples:
+    """Take away what is above LOW_HZ: a codec turns its phase, and a quarter of a sample would too."""
+    spectrum = np.fft.rfft(samples)
+    spectrum[int(LOW_HZ / RATE_HZ * len(samples)) :] = 0.0
+    low: Samples = np.fft.irfft(spectrum, len(samples))
+    return low
 
 
 def _lags(mouth: Samples, ear: Samples, first: int, last: int, loud: float) -> list[tuple[int, int]]:
@@ -141,30 +155,47 @@ def _dropouts(
         return [(first, last - first)]
     starts = np.array([at for at, _ in lags])
     gain = _gain(mouth, ear, lags)
-    missing: list[tuple[int, int]] = []
-    good = APART
+    found: list[tuple[int, int]] = []
+    good, well_at, lag = APART, first, lags[0][1]
     for at in range(first + AROUND, last - BLOCK - AROUND, BLOCK):
         said = mouth[at - AROUND : at + BLOCK + AROUND]
         if np.sqrt(np.mean(mouth[at : at + BLOCK] ** 2)) < LOUD_SHARE * loud:
             continue
         near = int(np.searchsorted(starts, at))
-        places = {lag + nudge for _, lag in lags[max(0, near - 3) : near + 2] for nudge in range(-NUDGE, NUDGE + 1)}
-        if any(_holds(said, ear[at - AROUND + place : at + BLOCK + AROUND + place], gain) for place in places):
-            good += 1
+        place = next(
+            (
+                place
+                for place in _places(lag, [one for _, one in lags[max(0, near - 3) : near + 2]])
+                if _holds(said, ear[at - AROUND + place : at + BLOCK + AROUND + place], gain)
+            ),
+            None,
+        )
+        if place is None:
+            if good < APART:
+                found[-1] = (found[-1][0], at + BLOCK - found[-1][0])
+            else:
+                found.append((at, BLOCK))
+            good = 0
             continue
-        if good < APART:
-            missing[-1] = (missing[-1][0], at + BLOCK - missing[-1][0])
-        else:
-            missing.append((at, BLOCK))
-        good = 0
-    window = int(WINDOW_S * RATE_HZ)
-    slips = [
-        (after, abs(later - lag))
-        for (before, lag), (after, later) in itertools.pairwise(lags)
-        if abs(later - lag) >= SLIP_S * RATE_HZ
-        and not any(at < after + window and at + long > before for at, long in missing)
-    ]
-    return sorted(missing + slips)
+        slip = abs(place - lag)
+        if slip >= SLIP_S * RATE_HZ and good >= APART and not _pauses(mouth[well_at : at + BLOCK], loud):
+            found.append((at, slip))
+        good, well_at, lag = good + 1, at, place
+    return found
+
+
+def _places(lag: int, around: list[int]) -> list[int]:
+    """Return how much later a block may be heard, the likeliest first: `lag`, where the last one was, or near."""
+    apart = max(around) - min(around) > DRIFTED
+    between = sorted(set(around)) if apart else range(min(around), max(around) + 1)
+    nudges = sorted(range(-NUDGE, NUDGE + 1), key=abs)
+    return list(dict.fromkeys(one + nudge for one in (lag, *between) for nudge in nudges))
+
+
+def _pauses(said: Samples, loud: float) -> bool:
+    """Tell whether nothing is said for a block of it."""
+    power = np.concatenate(([0.0], np.cumsum(said**2)))
+    return bool(np.sqrt(np.min(power[BLOCK:] - power[:-BLOCK]) / BLOCK) < PAUSE_SHARE * loud)
 
 
 def _gain(mouth: Samples, ear: Samples, lags: list[tuple[int, int]]) -> float:
