@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
 	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo "$$p" && break; done)
 
-.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-sound interop-setup bench bench-sip bench-flood bench-ring endurance zero-config clean
+.PHONY: help setup demo test check lint format types arch unit integration adversarial attack attack-quick fuzz-wire fuzz-ring fuzz-sip interop interop-quick interop-sound interop-setup bench bench-sip bench-flood bench-ring endurance screens zero-config clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fuzz-ring: setup ## hostile datagrams against one live node (ARGS="--count 10000
 
 fuzz-sip: setup ## damaged SIP by the hundred thousand: datagrams and streams (ARGS="--datagrams 1000 --streams 1000 --seed 7")
 	@$(PY) -m tests.fuzz $(ARGS)
+
+screens: setup ## photograph the commands in terminals of 60 and 120 columns (needs tmux, pulseaudio); docs/screens/
+	@$(PY) -m tests.screens $(ARGS)
 
 zero-config: setup ## three hosts of a LAN of namespaces, no address typed (root, iproute2)
 	@SECP2PSIP_NETNS=1 $(PY) -m pytest tests/interop/test_zero_config.py $(ARGS)

@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from adapter.layout import FURTHER, Lines
 from adapter.problems import ExitCode, Trouble, describe, one_line
 from adapter.tables import TABLES
-from adapter.words import sentence
+from adapter.words import INDENT, sentence
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -58,9 +59,9 @@ class Screen:
         table = TABLES.get(clean["event"])
         if table is not None:
             for part in table(clean):
-                self._out.print(part)
+                self._tell(part)
         elif (text := sentence(clean, trace=self.trace)) is not None:
-            self._out.print(text, soft_wrap=not self.is_live)
+            self._tell(Lines(text, indent=INDENT.get(clean["event"], FURTHER)))
 
     def show_error(self, error: BaseException) -> ExitCode:
         """Tell what went wrong and how to mend it; return the exit code for it."""
@@ -74,9 +75,11 @@ class Screen:
         if self.json:
             event = {"event": "error", "code": trouble.code, "error": trouble.error, "hint": trouble.hint}
             self._write_json(event)
-        self._err.print(Text.assemble(("error: ", "bold red"), one_line(trouble.error)), soft_wrap=True)
+        lines = [Text.assemble(("error: ", "bold red"), one_line(trouble.error))]
         if trouble.hint:
-            self._err.print(Text.assemble(("hint: ", "bold yellow"), one_line(trouble.hint)), soft_wrap=True)
+            lines.append(Text.assemble(("hint: ", "bold yellow"), one_line(trouble.hint)))
+        for line in lines:
+            self._err.print(Lines(line), soft_wrap=not self._err.is_terminal)
 
     def wait(self, text: str, *, clock: bool = False, since: float | None = None) -> None:
         """Show `text` in a terminal's moving last line until :meth:`rest`.
@@ -107,6 +110,10 @@ class Screen:
         finally:
             self.rest()
 
+    def _tell(self, part: RenderableType) -> None:
+        """Print to the terminal's width; in a pipe each line stays one."""
+        self._out.print(Lines(part) if isinstance(part, Text) else part, soft_wrap=not self._out.is_terminal)
+
     def _write_json(self, event: Event) -> None:
         # flushed, since programs wait for lines
         self._out.file.write(json.dumps(dict(event), ensure_ascii=False, default=str) + "\n")
@@ -124,7 +131,7 @@ class _Moving:
         text = self._text
         if self._since is not None:
             minutes, seconds = divmod(int(time.monotonic() - self._since), 60)
-            text = f"{text}  {minutes:02d}:{seconds:02d}"
+            text = f"{minutes:02d}:{seconds:02d}  {text}"  # in front: a narrow terminal cuts the end
         yield Text(text, no_wrap=True, overflow="ellipsis")
 
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from adapter.layout import Rows
+from adapter.pins import digits
 from adapter.qr import qr_lines
 from adapter.sound_words import quality_words
 from adapter.words import attack, duration, plural
@@ -32,7 +33,7 @@ def devices_table(event: Event) -> list[RenderableType]:
     """Show what a person may choose as microphone and speaker."""
     parts: list[RenderableType] = []
     for kind in ("microphones", "speakers"):
-        table = _table(kind.removesuffix("s"), "device", "")
+        table = Rows(kind.removesuffix("s"), "device", "")
         for row in _rows(event, kind):
             mark = Text("default", style=_GOOD) if row.get("default") else ""
             table.add_row(str(row.get("about", "")), str(row.get("device", "")), mark)
@@ -44,13 +45,13 @@ def lookup_table(event: Event) -> list[RenderableType]:
     """Show what the ring says of a user: the key, each piece with holder and verdict, and what an attack takes."""
     found = _rows(event, "pieces")
     head = Text.assemble((str(event.get("aor", "")), "bold"), f", generation {event.get('generation', '?')}")
-    head.append(f", key {_spaced(str(event.get('thumbprint', '')))}")
+    head.append(f", fingerprint {_digits(event.get('thumbprint'))}")
     parts: list[RenderableType] = [head]
     if event.get("contact"):
         parts.append(Text(f"adapter at {event['contact']}"))
     if found:
         drawn = set(event.get("drawn") or ())
-        table = _table("piece", "node", "address", "asked", "verdict")
+        table = Rows("piece", "node", "address", "asked", "verdict")
         for piece in sorted(found, key=lambda row: (row.get("index", 0), str(row.get("node", "")))):
             good = bool(piece.get("ok"))
             table.add_row(
@@ -78,7 +79,7 @@ def lookup_table(event: Event) -> list[RenderableType]:
 def ring_table(event: Event) -> list[RenderableType]:
     """Show the ring from this node: itself and every node it knows to live, clockwise, with what it knows of them."""
     nodes = _rows(event, "nodes")
-    table = _table("node", "address", "pieces", "answers in", "known since", "")
+    table = Rows("node", "address", "pieces", "answers in", "known since", "")
     for node in nodes:
         rtt = node.get("rtt_ms")
         table.add_row(
@@ -106,7 +107,7 @@ def status_table(event: Event) -> list[RenderableType]:
         parts.append(
             Text(f"{plural(int(event['nodes']), 'node')} known on the ring {event.get('overlay') or ''}".rstrip())
         )
-    table = _table("user", "registered", "phones", "pieces placed", "valid until")
+    table = Rows("user", "registered", "phones", "pieces placed", "valid until")
     for user in _rows(event, "users"):
         phones = user.get("phones") or []
         table.add_row(
@@ -183,21 +184,17 @@ def _strength(event: Event) -> Text:
     return text.append(f"  ({event['took_ms']:.0f} ms)" if event.get("took_ms") is not None else "", style=_QUIET)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    return table
-
-
 def _rows(event: Event, key: str) -> Sequence[Mapping[str, Any]]:
     rows = event.get(key)
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list | tuple) else []
 
 
-def _spaced(digits: str) -> str:
-    """Return a thumbprint in groups of four, as people compare them."""
-    return " ".join(digits[start : start + 4] for start in range(0, len(digits), 4))
+def _digits(thumbprint: object) -> str:
+    """Return a thumbprint's hexadecimal digits as the digits that people compare."""
+    try:
+        return digits(bytes.fromhex(str(thumbprint)))
+    except ValueError:
+        return "?"
 
 
 def _date(seconds: object) -> str:
@@ -213,7 +210,7 @@ def contacts_table(event: Event) -> list[RenderableType]:
         return [Text("no contacts yet: whoever proves a key in a call becomes one", style=_DOUBT)]
     if event.get("verb") == "forget":
         return [Text(f"{row.get('name')} is forgotten: the next call takes the key that it proves") for row in rows]
-    table = _table("name", "fingerprint", "first seen", "compared")
+    table = Rows("name", "fingerprint", "first seen", "compared")
     for row in rows:
         mark = Text("yes", style=_GOOD) if row.get("verified") else Text("no", style=_DOUBT)
         table.add_row(str(row.get("name", "")), str(row.get("fingerprint", "")), _date(row.get("first_seen")), mark)
@@ -235,7 +232,7 @@ def calls_table(event: Event) -> list[RenderableType]:
     rows = _rows(event, "calls")
     if not rows:
         return [Text("no calls yet", style=_QUIET)]
-    table = _table("when", "call", "rests on", "encrypted", "liars", "end")
+    table = Rows("when", "call", "rests on", "encrypted", "liars", "end")
     for row in rows:
         call = f"{row.get('caller') or '?'} -> {row.get('callee') or '?'}"
         encrypted = "" if row.get("encrypted") is None else "yes" if row["encrypted"] else "no"

@@ -15,6 +15,8 @@ from adapter.sound_words import figures, trouble_words
 Event = Mapping[str, Any]
 STEP_WIDTH: Final = 24
 """Characters of the longest step name, "302 Moved Temporarily", and some air."""
+INDENT: Final[Mapping[str, int]] = {"finding": 9, "step": 14}
+"""Columns before the text of an event that has something in front of it: what does not fit goes on below the text."""
 MAX_DETAIL_CHARS: Final = 200
 _OURS: Final = "bold magenta"
 _SIP: Final = "bold cyan"

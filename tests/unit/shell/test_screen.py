@@ -275,7 +275,7 @@ def test_an_event_that_only_programs_want_is_silent(told):
 def test_a_lookup_shows_pieces_holders_liars_and_strength(told):
     told.screen.show(LOOKUP)
     lines = [line.rstrip() for line in told.out.getvalue().splitlines()]
-    assert lines[0] == "bob, generation 1, key 0011 2233 4455 6677 8899 aabb ccdd eeff"
+    assert lines[0] == "bob, generation 1, fingerprint 71030 61277 02866 24172 74331 42015"
     assert lines[3].split() == ["1", "aaaaaaaa", "10.0.0.2:4000", "drawn", "good"]
     assert lines[4].split(maxsplit=3) == ["2", "bbbbbbbb", "10.0.0.3:4000", "bad signature"]
     assert lines[5] == "the key stands on 5 distinct nodes (rule: at least 5)"
@@ -405,7 +405,7 @@ def test_the_moving_line_is_on_a_live_terminal_only(terminal, told):
     screen.wait("bob's phone rings", clock=True)
     screen.wait("in call with bob", clock=True)
     screen.rest()
-    assert written("in call with bob  00:00")
+    assert written("00:00  in call with bob")
     told.screen.wait("bob's phone rings")
     told.screen.rest()
     assert told.out.getvalue() == ""
