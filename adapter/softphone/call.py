@@ -197,6 +197,8 @@ class LiveCall(pj.Call):
             cause=cause,
             established=established,
             duration_s=round(at - self._established_at, 3) if self._established_at is not None else 0.0,
+            microphone_holes=self._audio.holes[0],
+            speaker_holes=self._audio.holes[1],
             **self._hearing.fields(),
         )
 

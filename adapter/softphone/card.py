@@ -41,6 +41,8 @@ class SoundCard:
         self._port = _Port()
         self._tone: pj.ToneGenerator | None = None
         self._remote: pj.AudioMedia | None = None
+        self.holes = (0, 0)
+        """Frames of 20 ms that the microphone and the speaker of the last call missed."""
         if self._microphone or self._speaker:
             form = pj.MediaFormatAudio()
             form.init(pj.PJMEDIA_FORMAT_PCM, RATE_HZ, 1, FRAME_MS * 1000, 16)
@@ -62,7 +64,7 @@ class SoundCard:
             remote.startTransmit(self._port)
 
     def detach(self) -> None:
-        """Let go of the call, of the microphone and of the speaker."""
+        """Let go of the call, of the microphone and of the speaker, and count what they lost in it."""
         self.hush()
         self._remote = None
         self._close()
@@ -110,6 +112,7 @@ class SoundCard:
     def _close(self) -> None:
         microphone, self._port.microphone = self._port.microphone, None
         speaker, self._port.speaker = self._port.speaker, None
+        self.holes = (0 if microphone is None else microphone.holes, 0 if speaker is None else speaker.holes)
         if microphone is not None:
             microphone.close()
         if speaker is not None:

@@ -244,6 +244,10 @@ class Ended(Event):
     """Mean opinion score, 1.0 to 4.5."""
     heard_from: str = ""
     """`host:port` that RTP really came from."""
+    microphone_holes: int = 0
+    """Frames of 20 ms that our own microphone gave too late, or too many at once: the other side heard a gap."""
+    speaker_holes: int = 0
+    """The same of our speaker, which took no more."""
 
     def __post_init__(self) -> None:
         """Hold the cause to its list; LocalError otherwise."""

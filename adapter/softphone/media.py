@@ -35,6 +35,8 @@ class CallAudio:
         self._player: pj.AudioMediaPlayer | None = None
         self._recorder: pj.AudioMediaRecorder | None = None
         self._remote: pj.AudioMedia | None = None
+        self.holes = (0, 0)
+        """Frames that microphone and speaker missed; known after `close`."""
 
     def attach(self, remote: pj.AudioMedia) -> None:
         """Join the call's stream to the files; may come again after early media or a hold. Raises pj.Error."""
@@ -78,6 +80,7 @@ class CallAudio:
         """Destroy the ports now, not when the collector comes by: the recording is complete after this."""
         if self._remote is not None:
             self._card.detach()
+            self.holes = self._card.holes
         self._remote = self._silence = None
         for port in (self._player, self._recorder):
             if port is not None:

@@ -13,6 +13,8 @@ from adapter.softphone.elastic import SAMPLE_BYTES, Pace, fitted
 
 MOST_BYTES: Final = 4 * FRAME_BYTES
 """What may wait at either end, whatever happens: 80 ms."""
+PAUSE: Final = 25
+"""Frames, half a second: who takes none for longer does not listen, as in a hold, and misses nothing."""
 SILENCE: Final = bytes(FRAME_BYTES)
 STARTING: Final = 50
 """Frames on end, a second, that a program which plays has to take before it counts as started."""
@@ -27,6 +29,7 @@ class Inlet:
         self._pace = Pace()
         self._sound = bytearray()
         self._flows = False
+        self._cut_off = 0
 
     @property
     def holes(self) -> int:
@@ -43,12 +46,15 @@ class Inlet:
         self._sound += data
         while len(self._sound) > MOST_BYTES:
             del self._sound[:FRAME_BYTES]
-            if self._flows:
-                self._pace.hole()
+            self._cut_off += self._flows
 
     def take(self) -> bytes:
         """Return the next frame, silence where it has not come."""
         left = self.waiting - FRAME_SAMPLES
+        if 0 < self._cut_off <= PAUSE:
+            self._pace.hole()
+        self._flows = self._flows and not self._cut_off
+        self._cut_off = 0
         if not self._flows:
             if left < self._pace.margin:
                 return SILENCE

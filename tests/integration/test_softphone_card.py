@@ -1,7 +1,10 @@
 """A call between two virtual headsets of a private sound server: microphone to speaker, both ways, and its keys."""
 
 import asyncio
+import os
 import shutil
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -145,6 +148,36 @@ async def test_a_sound_server_that_dies_leaves_the_call_alone(sound, phone):
     assert lost == {"microphone", "speaker"}
     await alice.hangup()
     assert (await last(alice, events.Ended)).established
+
+
+async def test_a_microphone_that_stops_for_a_moment_is_counted_and_sound_goes_on(sound, tools, phone):
+    alice, bob = await headsets(phone, auto_answer=True)
+    await alice.call(f"sip:bob@{bob.address}")
+    await until(alice, events.Established)
+    await tools("paplay", "--device=mic_a", str(ALICE))
+    await heard(alice)
+    recorder = child_called("parec", alice.pid)
+    os.kill(recorder, signal.SIGSTOP)
+    await asyncio.sleep(0.5)  # the length of the fault
+    os.kill(recorder, signal.SIGCONT)
+    drained(alice)
+    await heard(alice)
+    await alice.hangup()
+    ended = await last(alice, events.Ended)
+    assert 1 <= ended.microphone_holes <= 10
+    assert (ended.established, ended.speaker_holes) == (True, 0)
+
+
+async def heard(softphone):
+    """Wait until its microphone hears something."""
+    while (await last(softphone, events.Levels)).microphone < 0.1:
+        pass
+
+
+def child_called(program, parent):
+    """The process id of a program that a process has started."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return next(int(child) for child in children if program in Path(f"/proc/{child}/cmdline").read_text())
 
 
 async def test_devices_are_listed_and_chosen_by_name(sound):

@@ -87,6 +87,19 @@ def test_an_inlet_holds_no_more_than_its_most():
     assert inlet.holes == 0  # nobody has listened yet
 
 
+def test_who_does_not_listen_for_a_while_misses_nothing_and_then_hears_what_is_said_now():
+    inlet = Inlet()
+    for _ in range(10):
+        inlet.put(SILENCE)
+        inlet.take()
+    for _ in range(1000):
+        inlet.put(SILENCE)
+    inlet.put(LOUD[: 2 * FRAME_BYTES])
+    heard = [inlet.take() for _ in range(MOST_BYTES // FRAME_BYTES - 1)]
+    assert any(frame != SILENCE for frame in heard)
+    assert inlet.holes == 0
+
+
 def test_a_frame_that_is_late_is_silence_and_the_next_waits_until_there_is_some_in_hand():
     inlet = Inlet()
     inlet.put(LOUD[: 2 * FRAME_BYTES])
