@@ -18,8 +18,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from adapter.calls.door import RATE_PER_SOURCE, Arrival, Door, LocalUser, Refusal, Reply
+from adapter.calls.door import Arrival, Door, LocalUser, Refusal, Reply
 from adapter.calls.events import Announced, Failure, LookUp, Refused, SendLine
+from adapter.calls.lanes import RATE_PER_SOURCE
 from adapter.calls.sent import line_digest
 from adapter.findings import Found
 from overlay.errors import LocalError, RemoteError
@@ -120,7 +121,7 @@ class Answering:
         except RemoteError as error:
             self._refuse(arrival, Refusal("unverified", str(error)), now)
             return
-        self._door.standing.proved(arrival.source.id, now)
+        self._door.lanes.proved(arrival.source.id, message.issuer.aor, now)
         secure = self._secure_contact(user.party.aor) if invite.fingerprint else None
         contacts = [secure[0]] if secure else self._usable_contacts(user.party.aor)
         if not contacts:
@@ -225,9 +226,9 @@ class Answering:
 
     def _refuse(self, arrival: Arrival, refusal: Refusal, now: float, *, liars: tuple[Liar, ...] = ()) -> None:
         self.counters[refusal.code] += 1
-        if refusal.code == "unverified":
-            self._door.standing.doubted(arrival.source.id)
         message, user = arrival.message, arrival.user
+        if refusal.code == "unverified" and message:
+            self._door.lanes.doubted(arrival.source.id, message.issuer.aor, now)
         self._events.append(
             Refused(
                 source=arrival.source,

@@ -9,30 +9,19 @@ the caller's side.  *Hinted*, where nobody could: an unsigned ERROR about the ve
 elsewhere.  *Silently*, where an answer would serve a flood.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
 from adapter.calls.freshness import SECRET_BYTES, Cookies, ReplayCache, Seen, is_timely
-from adapter.calls.rates import RateLimiter
-from adapter.calls.standing import Standing
+from adapter.calls.lanes import RATE_PER_SOURCE, Lane, Lanes
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, id_to_bytes
 from overlay.trust.identity import PrivateBundle
 from overlay.wire.codec import MAX_DATAGRAM_LINE_BYTES, decode_line
 from overlay.wire.envelope import Unverified, unseal
 from overlay.wire.messages import Invite, Party
-
-BURST_PER_SOURCE, RATE_PER_SOURCE = 20, 5.0
-"""INVITEs that one node may send at once, and per second after that."""
-BURST_TOTAL, RATE_TOTAL = 100, 50.0
-"""The same for all nodes together that proved a caller lately, and once more for all others."""
-MAX_LOOKING = 32
-"""Callers' keys looked up at the same time."""
-MAX_STRANGERS_LOOKING = 24
-"""How many of these places nodes without standing may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +67,8 @@ class Arrival:
     """When, in seconds since the epoch."""
     ahead: int
     """INVITEs whose caller is being looked up at the moment."""
+    lane: Lane = Lane.CROWD
+    """By which it goes through."""
     user: LocalUser | None = None
     """The user who could open it."""
     message: Unverified | None = None
@@ -124,18 +115,8 @@ class Door:
         self._users, self._accepts, self._started_at = users, accepts, now
         self._cookies = Cookies(random_bytes(SECRET_BYTES))
         self._replays = ReplayCache()
-        self.standing = Standing()
-        """The nodes whose callers were proved lately; whoever proves them tells it."""
-        self._rates, self._rates_of_strangers = (
-            RateLimiter(
-                burst=math.ceil(BURST_PER_SOURCE * per_node_s / RATE_PER_SOURCE),
-                per_s=per_node_s,
-                total_burst=max(BURST_TOTAL, math.ceil(4 * per_node_s)),
-                total_per_s=max(RATE_TOTAL, per_node_s),
-                now=now,
-            )
-            for _ in range(2)
-        )
+        self.lanes = Lanes(now=now, per_node_s=per_node_s)
+        """Who goes how far; whoever proves or doubts callers tells it."""
 
     def check(self, arrival: Arrival) -> Refusal | None:
         """Run `CHECKS` in order; None means that the INVITE may go on, and that its id is remembered."""
@@ -151,10 +132,10 @@ class Door:
         return None
 
     def _check_rate(self, arrival: Arrival) -> Refusal | None:
-        is_good = self.standing.is_good(arrival.source.id, arrival.at)
-        rates = self._rates if is_good else self._rates_of_strangers
-        if not rates.allows(arrival.source.id, arrival.at):
+        lane = self.lanes.enter(arrival.source.id, arrival.at)
+        if lane is None:
             return Refusal("busy", "too many invites", Reply.SILENT)
+        arrival.lane = lane
         return None
 
     def _check_method(self, arrival: Arrival) -> Refusal | None:
@@ -205,8 +186,9 @@ class Door:
 
     def _check_room(self, arrival: Arrival) -> Refusal | None:
         _, message = arrival.opened
-        is_good = self.standing.is_good(arrival.source.id, arrival.at)
-        if arrival.ahead >= (MAX_LOOKING if is_good else MAX_STRANGERS_LOOKING):
+        if not self.lanes.may_look_up(
+            arrival.lane, arrival.source.id, message.issuer.aor, running=arrival.ahead, now=arrival.at
+        ):
             return Refusal("busy", "too many callers at once")
         seen = self._replays.add(message.id, arrival.at)
         if seen is Seen.FULL:

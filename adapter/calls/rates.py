@@ -37,16 +37,23 @@ class Bucket:
 
 
 class RateLimiter:
-    """One bucket per source and one for all together."""
+    """One bucket per source and, if wanted, one for all together."""
 
     __slots__ = ("_all", "_burst", "_capacity", "_per_s", "_sources")
 
     def __init__(
-        self, *, burst: int, per_s: float, total_burst: int, total_per_s: float, now: float, capacity: int = MAX_SOURCES
+        self,
+        *,
+        burst: int,
+        per_s: float,
+        total_burst: int = 0,
+        total_per_s: float = 0.0,
+        now: float,
+        capacity: int = MAX_SOURCES,
     ) -> None:
-        """`burst` and `per_s` bind each source, `total_burst` and `total_per_s` all of them together."""
+        """`burst` and `per_s` bind each source, `total_burst` and `total_per_s` all of them together; 0 does not."""
         self._burst, self._per_s, self._capacity = burst, per_s, capacity
-        self._all = Bucket(burst=total_burst, per_s=total_per_s, now=now)
+        self._all = Bucket(burst=total_burst, per_s=total_per_s, now=now) if total_burst else None
         self._sources: OrderedDict[Hashable, Bucket] = OrderedDict()
 
     def __len__(self) -> int:
@@ -64,4 +71,4 @@ class RateLimiter:
             if len(self._sources) > self._capacity:
                 self._sources.popitem(last=False)
         self._sources.move_to_end(source)
-        return bucket.take(now) and self._all.take(now)
+        return bucket.take(now) and (self._all is None or self._all.take(now))

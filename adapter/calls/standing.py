@@ -1,41 +1,40 @@
-"""Which nodes proved a caller lately: a flood of the others must not keep theirs out.  I/O: none; time is an argument.
+"""Of whom something was shown lately, and not undone since.  I/O: none; time is an argument.
 
-An enrolled node is cheap enough that a few of them together can use up what all sources share. So nodes whose last
-INVITE was proved share a budget of their own; one INVITE that cannot be proved puts a node back among the strangers.
+What is remembered is up to `adapter.calls.lanes`: nodes that proved a caller, nodes with the callers they proved, nodes
+whose last INVITE could not be proved.
 """
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Final
 
-from overlay.ring.ids import RingId
-
 STANDING_S: Final = 3600.0
-"""How long a proved INVITE speaks for its node, in seconds."""
+"""How long an INVITE speaks for or against those who sent it, in seconds."""
 MAX_STANDING: Final = 1024
-"""Nodes remembered; whose proof is oldest goes first."""
+"""How many are remembered; whose proof is oldest goes first."""
 
 
 class Standing:
-    """The nodes in good standing."""
+    """Whoever is in it."""
 
     def __init__(self) -> None:
-        self._proved_at: OrderedDict[RingId, float] = OrderedDict()
+        self._proved_at: OrderedDict[Hashable, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._proved_at)
 
-    def proved(self, node: RingId, now: float) -> None:
-        """Take note that an INVITE of this node bore its caller's true signature."""
-        self._proved_at[node] = now
-        self._proved_at.move_to_end(node)
+    def proved(self, who: Hashable, now: float) -> None:
+        """Take somebody in, or keep him for longer."""
+        self._proved_at[who] = now
+        self._proved_at.move_to_end(who)
         if len(self._proved_at) > MAX_STANDING:
             self._proved_at.popitem(last=False)
 
-    def doubted(self, node: RingId) -> None:
-        """Take note that an INVITE of this node could not be proved."""
-        self._proved_at.pop(node, None)
+    def doubted(self, who: Hashable) -> None:
+        """Put somebody out."""
+        self._proved_at.pop(who, None)
 
-    def is_good(self, node: RingId, now: float) -> bool:
-        """Tell whether the last INVITE of this node that was looked at was proved, and not long ago."""
-        proved_at = self._proved_at.get(node)
+    def is_good(self, who: Hashable, now: float) -> bool:
+        """Tell whether somebody is in it, since not long ago."""
+        proved_at = self._proved_at.get(who)
         return proved_at is not None and now - proved_at < STANDING_S

@@ -4,8 +4,9 @@
 that each is looked at as far as it gets; the processor time of all is counted. Their making is not counted.
 
 *Floods*: a real ring of adapters; enrolled nodes that turned evil send bob's adapter a thousand INVITEs a second which
-name alice and are signed by somebody else, or strangers as many SIP INVITEs. Meanwhile alice's phone calls bob over and
-over: her set-up time, INVITE to 302, is counted.
+name alice, or many others, and are signed by somebody else, or strangers as many SIP INVITEs. Meanwhile alice's phone
+calls bob over and over, and five other people call him for the first time: bob's adapter was started anew before each
+flood, and knows nobody. Set-up times, INVITE to 302, are counted, and the lookups that bob's adapter makes.
 
     python -m tests.benchmarks.flood [--seconds 10] [--out build/bench/flood.json]
 
@@ -34,10 +35,12 @@ from adapter.calls.door import LocalUser
 from adapter.calls.events import LookUp
 from adapter.keystore import load_or_create
 from adapter.state import StateDir
+from bootstrap.keys import load
 from overlay.ring.ids import Peer, RingId
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
+from overlay.trust.identity import SigningKey
 from overlay.wire.envelope import seal_invite
 from overlay.wire.messages import Invite, Party
 from tests.benchmarks.sip_load import HOST, cpu_s
@@ -49,7 +52,9 @@ from tests.unit.calls.call_desk import Phone, found
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from adapter.enrolled import Enrolment
     from overlay.trust.identity import KeyBundle, PrivateBundle
+    from overlay.trust.records import NodeCredential
 
 FORGED = 1000
 MAX_CPU_S = 1.0
@@ -58,6 +63,13 @@ MAX_SETUP_S = 1.0
 CALL_EVERY_S = 0.25
 HONEST = 7
 EVIL = len(NAMES) - HONEST
+MANY = 40
+"""Evil nodes of the widest flood."""
+MAX_SETTLE_S = 120.0
+QUICK_CALLS, QUICK_S = 8, 0.2
+"""So many calls in a row that take no longer show that the ring has settled."""
+AHEAD_S = 20
+"""How far ahead forged INVITEs are dated, which are made before bob's adapter starts: he must not find them too old."""
 TICK_S = 0.01
 
 
@@ -123,40 +135,54 @@ def refusals(seed: int) -> list[dict[str, Any]]:
 
 
 class GoodCaller:
-    """Alice's phone, which calls bob every quarter of a second and keeps the times."""
+    """One person's phone, which calls bob and keeps the times."""
 
-    def __init__(self, cast: Cast, phone: SipClient) -> None:
-        self._cast, self._phone = cast, phone
+    def __init__(self, cast: Cast, user: str) -> None:
+        self._cast, self._user, self._phone = cast, user, cast.plain_phones[NAMES.index(user)]
         self.setups_s: list[float] = []
         self.statuses: list[int] = []
 
-    async def call(self, seconds: float) -> None:
-        """Call for so long; each call begins when the one before it was answered."""
-        server, end = self._cast.sip["alice"], time.monotonic() + seconds
-        while time.monotonic() < end:
-            began = time.monotonic()
-            self._phone._call_id = secrets.token_hex(8)
-            invite = self._phone.request("INVITE", f"sip:bob@{server[0]}:{server[1]}", "alice")
-            self._phone.send(invite, server)
-            answer = await self._phone.final()
-            self.setups_s.append(time.monotonic() - began)
-            self.statuses.append(status_of(answer))
-            self._phone.send(self._phone.ack(invite, answer), server)
+    async def call_for(self, seconds: float) -> None:
+        """Call for so long, every quarter of a second; each call begins when the one before it was answered."""
+        end = time.monotonic() + seconds
+        while (began := time.monotonic()) < end:
+            await self.call()
             await asyncio.sleep(max(0.0, began + CALL_EVERY_S - time.monotonic()))
 
-    def row(self, name: str) -> dict[str, Any]:
-        """Return what became of the calls."""
-        setups = sorted(self.setups_s)
-        good = self.statuses.count(302)
-        return {
-            "flood": name,
-            "calls": len(setups),
-            "ok": good,
-            "statuses": sorted(set(self.statuses)),
-            "p50_ms": round(1000 * statistics.median(setups), 1),
-            "max_ms": round(1000 * setups[-1], 1),
-            "holds": good == len(setups) and setups[-1] < MAX_SETUP_S,
-        }
+    async def call_after(self, seconds: float) -> None:
+        """Call once, so much later."""
+        await asyncio.sleep(seconds)
+        await self.call()
+
+    async def call(self) -> None:
+        """Call once."""
+        server, began = self._cast.sip[self._user], time.monotonic()
+        self._phone._call_id = secrets.token_hex(8)
+        invite = self._phone.request("INVITE", f"sip:bob@{server[0]}:{server[1]}", self._user)
+        self._phone.send(invite, server)
+        answer = await self._phone.final()
+        self.setups_s.append(time.monotonic() - began)
+        self.statuses.append(status_of(answer))
+        self._phone.send(self._phone.ack(invite, answer), server)
+
+
+def row_of(name: str, known: GoodCaller, first: Sequence[GoodCaller]) -> dict[str, Any]:
+    """Return what became of the calls."""
+    setups = sorted(known.setups_s)
+    firsts = sorted(setup for caller in first for setup in caller.setups_s)
+    statuses = [status for caller in (known, *first) for status in caller.statuses]
+    return {
+        "flood": name,
+        "calls": len(setups),
+        "ok": known.statuses.count(302),
+        "p50_ms": round(1000 * statistics.median(setups), 1),
+        "max_ms": round(1000 * setups[-1], 1),
+        "first_calls": len(firsts),
+        "first_ok": sum(caller.statuses.count(302) for caller in first),
+        "first_max_ms": round(1000 * firsts[-1], 1),
+        "statuses": sorted(set(statuses)),
+        "holds": set(statuses) == {302} and max(setups[-1], firsts[-1]) < MAX_SETUP_S,
+    }
 
 
 async def turn_evil(cast: Cast, user: str) -> KademliaRing:
@@ -165,10 +191,27 @@ async def turn_evil(cast: Cast, user: str) -> KademliaRing:
     state = StateDir(Path(cast.state(user)))
     keys, enrolment = load_or_create(Path(cast.state(user)), user), state.load_enrolment(user)
     assert enrolment is not None
+    return await open_ring(enrolment, keys.node, enrolment.credential)
+
+
+async def enrol_evil(cast: Cast, count: int) -> list[KademliaRing]:
+    """Join with so many more evil nodes, enrolled by the bootstrap server's own keys: what days of enrolling bring."""
+    server = load(cast.folder / "bootstrap")
+    enrolment = StateDir(Path(cast.state("alice"))).load_enrolment("alice")
+    assert enrolment is not None
+    rings = []
+    for _ in range(count):
+        key = SigningKey.generate()
+        credential = server.credential(key.public, overlay=enrolment.overlay, now=time.time())
+        rings.append(await open_ring(enrolment, key, credential))
+    return rings
+
+
+async def open_ring(enrolment: Enrolment, key: SigningKey, credential: NodeCredential) -> KademliaRing:
     ring = KademliaRing(
         RingIdentity(
-            node_key=keys.node,
-            credential=enrolment.credential,
+            node_key=key,
+            credential=credential,
             overlay=enrolment.overlay,
             overlay_public=enrolment.overlay_bundle.ed25519,
         ),
@@ -226,37 +269,80 @@ async def floods(folder: Path, *, seconds: int) -> list[dict[str, Any]]:
         for user in NAMES:
             await cast.start_adapter(user)
             await cast.register(user)
-        bob = await cast.ask("bob", "status")
-        host, port = str(bob["ring"]).rsplit(":", 1)
-        target = Peer(id=RingId(int(bob["node"], 16)), host=host, port=int(port))
         bundle = load_or_create(Path(cast.state("bob")), "bob").user.public
         callee = Party(aor="bob", generation=1, thumbprint=bundle.thumbprint())
-        alice = Party(aor="alice", generation=1, thumbprint=bytes(16))
         evil = [await turn_evil(cast, user) for user in NAMES[HONEST:]]
 
-        async def one(name: str, attack: Callable[[], Any] | None) -> None:
-            caller, busy = GoodCaller(cast, cast.plain_phones[0]), cpu_s(cast.adapters["bob"].process.pid)
-            attacking = asyncio.ensure_future(attack()) if attack else None
-            await caller.call(seconds)
+        async def one(name: str, attack: Callable[[Peer], Any] | None) -> None:
+            target = await start_anew(cast, "bob")
+            known, first = GoodCaller(cast, "alice"), [GoodCaller(cast, user) for user in NAMES[2:HONEST]]
+            await reachable(GoodCaller(cast, "alice"))
+            before, busy = await looked_up(cast), cpu_s(cast.adapters["bob"].process.pid)
+            attacking = asyncio.ensure_future(attack(target)) if attack else None
+            later = [(number + 0.5) * seconds / len(first) for number in range(len(first))]
+            await asyncio.gather(known.call_for(seconds), *map(GoodCaller.call_after, first, later))
             sent = await attacking if attacking else 0
             used = round(cpu_s(cast.adapters["bob"].process.pid) - busy, 2)
-            rows.append(caller.row(name) | {"sent": sent, "callee_cpu_s": used})
+            more = {"sent": sent, "callee_cpu_s": used, "callee_lookups": await looked_up(cast) - before}
+            rows.append(row_of(name, known, first) | more)
             show(rows[-1])
 
-        def lines() -> list[bytes]:
-            return [forged(alice, EVE, callee, bundle, now=int(time.time())) for _ in range(PER_S * seconds)]
+        def lines(names: Sequence[str]) -> list[bytes]:
+            parties = [Party(aor=name, generation=1, thumbprint=bytes(16)) for name in names]
+            now = int(time.time())
+            return [
+                forged(parties[number % len(parties)], EVE, callee, bundle, now=now + AHEAD_S)
+                for number in range(PER_S * seconds)
+            ]
 
+        async def attack(name: str, rings: Sequence[KademliaRing], names: Sequence[str]) -> None:
+            made: list[bytes] = []
+
+            async def begin(target: Peer) -> int:
+                return await flood_of_lines(rings, target, made)
+
+            made += lines(names)
+            await one(name, begin)
+
+        others = [f"nobody{number}" for number in range(500)]
         try:
             await one("none", None)
-            for name, rings in (("INVITEs of one node", evil[:1]), (f"INVITEs of {EVIL} nodes", evil)):
-                made = lines()
-                await one(name, lambda rings=rings, made=made: flood_of_lines(rings, target, made))
-            both = [cast.sip["alice"], cast.sip["bob"]]
-            await one("SIP INVITEs of strangers", lambda: flood_of_sip(both, seconds))
+            await attack("INVITEs of one node", evil[:1], ["alice"])
+            await attack(f"INVITEs of {EVIL} nodes", evil, ["alice"])
+            await attack(f"INVITEs of {EVIL} nodes, 500 names", evil, others)
+            await one("SIP INVITEs of strangers", lambda _: flood_of_sip([cast.sip["alice"], cast.sip["bob"]], seconds))
+            evil += await enrol_evil(cast, MANY - EVIL)
+            await one(f"none, {MANY} evil nodes there", None)
+            await attack(f"INVITEs of {MANY} nodes, 500 names", evil, others)
         finally:
             for ring in evil:
                 await ring.close()
     return rows
+
+
+async def start_anew(cast: Cast, user: str) -> Peer:
+    """Start a user's adapter again, which forgets whom it knows, and return its node."""
+    await cast.adapters.pop(user).stop()
+    await cast.start_adapter(user)
+    await cast.register(user)
+    status = await cast.ask(user, "status")
+    host, port = str(status["ring"]).rsplit(":", 1)
+    return Peer(id=RingId(int(status["node"], 16)), host=host, port=int(port))
+
+
+async def reachable(caller: GoodCaller) -> None:
+    """Wait until calls to bob are set up quickly: his adapter has told the ring where it is."""
+    end, quick = time.monotonic() + MAX_SETTLE_S, 0
+    while quick < QUICK_CALLS:
+        assert time.monotonic() < end, f"bob cannot be called quickly: {caller.statuses} {caller.setups_s}"
+        await caller.call()
+        quick = quick + 1 if caller.statuses[-1] == 302 and caller.setups_s[-1] < QUICK_S else 0
+        await asyncio.sleep(CALL_EVERY_S)
+
+
+async def looked_up(cast: Cast) -> int:
+    """Return how many lookups bob's adapter has made for calls."""
+    return int((await cast.ask("bob", "status"))["counters"].get("looked up", 0))
 
 
 def show(row: dict[str, Any]) -> None:
