@@ -43,7 +43,7 @@ integration: setup ## the tests on loopback: real sockets, processes and audio
 adversarial: setup ## one attacker a file, against the real nodes
 	@$(PY) -m pytest tests/adversarial $(ARGS)
 
-attack: setup ## what lying nodes achieve, 500 calls a cell, against the paper's scheme and stock kademlia; build/attack.{json,svg}
+attack: setup ## what lying nodes achieve, 500 calls a cell and real processes, against the paper's scheme and stock kademlia; build/attack.{json,svg}
 	@$(PY) -m tests.attack $(ARGS)
 
 attack-quick: setup ## the same in under a minute, with the few cells that a promise hangs on

@@ -1,4 +1,5 @@
-"""make attack: liars among the holders, evil nodes in the ring, attacks on messages; counted, judged, drawn.
+"""make attack: liars among the holders, evil nodes in the ring, attacks on messages, real processes;
+counted, judged, drawn.
 
 Prints a table, writes build/attack.json and build/attack.svg, and exits 1 if a promise of docs/threats.md is broken.
 """
@@ -6,6 +7,7 @@ Prints a table, writes build/attack.json and build/attack.svg, and exits 1 if a 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import os
@@ -19,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.attack import plan, plot, promises, table
+from tests.attack import plan, plot, process_level, promises, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.attack.rows import Cell
 
 EXAMPLES = """examples:
   make attack                                       every cell
   make attack ARGS="--only 'chosen key' --seed 7"   the cells whose attack names it, with other dice
+  make attack ARGS="--only process"                 the real programs alone, a minute and a half
   make attack-quick                                 under a minute
 """
 
@@ -49,6 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build"), help="where the two files go (default: build)")
     arguments = parser.parse_args()
     cells = (plan.quick if arguments.quick else plan.whole)(arguments.seed)
+    cells = cells if arguments.quick else plan.processes(arguments.seed) + cells
     cells = [cell for cell in cells if arguments.only in f"{cell.level} {cell.variant} {cell.attack}"]
     if arguments.calls:
         cells = [replace(cell, calls=min(cell.calls, arguments.calls)) for cell in cells]
@@ -85,15 +89,29 @@ def play_all(cells: Sequence[Cell], rows: list[dict[str, Any]], *, jobs: int, ba
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("calls"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=bar) as progress:
         task = progress.add_task("attacking", total=sum(cell.calls for cell in cells))
+
+        def played(row: dict[str, Any]) -> None:
+            rows.append(row)
+            progress.update(task, advance=row["calls"], description=row["attack"])
+
+        # by themselves: these take real time, and what is counted beside them would slow them down
+        if real := [cell for cell in cells if cell.level == "process"]:
+            progress.update(task, description="starting programs")
+            asyncio.run(_play_processes(real, played))
+        cells = [cell for cell in cells if cell.level != "process"]
         with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
             playing = {pool.submit(plan.play, cell): cell for cell in cells}
             try:
                 for done in as_completed(playing):
-                    rows.append(done.result())
-                    progress.update(task, advance=playing[done].calls, description=playing[done].attack)
+                    played(done.result())
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+async def _play_processes(cells: Sequence[Cell], played: Callable[[dict[str, Any]], None]) -> None:
+    async for row in process_level.play(cells):
+        played(row)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.attack import holder_level, message_level, ring_level, stock
+from tests.attack import holder_level, message_level, process_level, ring_level, stock
 from tests.attack.lies import ATTACKS, LEAKED
 from tests.attack.rows import Cell
 
@@ -27,6 +27,8 @@ QUICK_RING_CALLS = 10
 MESSAGE_CALLS = 100
 EVIL_SHARES = (0.1, 0.2, 0.3)
 SYBIL_COUNTS = (2, 4, 7, 14)
+PROCESS_CALLS = 20
+SILENT_CALLS = 40
 
 
 def whole(seed: int) -> list[Cell]:
@@ -43,6 +45,28 @@ def whole(seed: int) -> list[Cell]:
     return (
         rings + _messages(seed, MESSAGE_CALLS) + _holders(seed, THRESHOLDS, HOLDER_CALLS, lambda k, n: range(1, n + 1))
     )
+
+
+def processes(seed: int) -> list[Cell]:
+    """Return the cells that are played by real processes, on one ring, one after the other."""
+    k, n = THRESHOLDS[0]
+
+    def cell(attack: str, liars: int, calls: int) -> Cell:
+        return Cell(
+            variant="secp2psip",
+            attack=attack,
+            level="process",
+            liars=liars,
+            of=process_level.NODES,
+            k=k,
+            n=n,
+            calls=calls,
+            seed=seed,
+        )
+
+    liars = [cell(attack, k - 1, PROCESS_CALLS) for attack in process_level.ATTACKS]
+    silent = cell(process_level.SILENT, process_level.NODES // 5, SILENT_CALLS)
+    return [cell(NOBODY, 0, PROCESS_CALLS), *liars, silent]
 
 
 def quick(seed: int) -> list[Cell]:

@@ -25,7 +25,7 @@ def draw(rows: Sequence[Row]) -> str:
     panels = [
         (level, k, n, attack)
         for level, k, n, attack in dict.fromkeys((r["level"], r["k"], r["n"], r["attack"]) for r in rows)
-        if level != "message" and any(r["attack"] == attack and r["liars"] for r in rows)
+        if level in {"holder", "ring"} and any(r["attack"] == attack and r["liars"] for r in rows)
     ]
     lines = -(-len(panels) // COLUMNS)
     width = LEFT + COLUMNS * (WIDTH + GAP_X)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.attack.lies import LEAKED
+from tests.attack.process_level import SILENT
 from tests.attack.ring_level import DEAD, OVERWRITE, SYBILS
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 SET_UP_MS = 500
+PROCESS_SET_UP_MS = 1_000
+"""Of the same order, where the programs share a few cores with each other."""
 RING_OK = 0.99
 """Share of calls that succeed in a ring whose nodes are evil up to the greatest share tried."""
 
@@ -71,6 +74,16 @@ PROMISES: Sequence[Promise] = (
         "secp2psip: no message attack keeps an honest call from succeeding",
         lambda row: ours(row) and row["level"] == "message",
         lambda row: row["ok"] == row["calls"],
+    ),
+    Promise(
+        "secp2psip, real processes: fewer than k liars, or a fifth stopped, forge nothing and stop no call",
+        lambda row: ours(row) and row["level"] == "process",
+        lambda row: row["forged"] == 0 and row["ok"] == row["calls"],
+    ),
+    Promise(
+        f"secp2psip, real processes: 95 of 100 calls are set up within {PROCESS_SET_UP_MS} ms, a fifth stopped",
+        lambda row: ours(row) and row["level"] == "process" and row["attack"] == SILENT,
+        lambda row: row["p95_ms"] is not None and row["p95_ms"] < PROCESS_SET_UP_MS,
     ),
     Promise(
         "paper: one liar gets a key of its choice accepted",

@@ -20,7 +20,7 @@ STYLES = {"ok": "green", "refused": "yellow", "stale": "magenta", "forged": "bol
 
 def order(row: dict[str, Any]) -> tuple[Any, ...]:
     """Sort rows as they are read: level, threshold, attack, liars, then the variants side by side."""
-    levels = ("holder", "ring", "message")
+    levels = ("holder", "ring", "message", "process")
     return (levels.index(row["level"]), row["k"], row["n"], row["attack"], row["liars"], row["variant"])
 
 

@@ -11,7 +11,7 @@ from tests.support.programs import Program, ProgramFailed, command
 from tests.support.sip_client import SipClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -81,20 +81,24 @@ class Cast:
         ready = await self.bootstrap.expect(is_event("ready"), within_s=START_S, what="ready")
         self.bootstrap_address = spelt((ready["host"], ready["port"]))
 
-    async def start_adapter(self, user: str, *options: str) -> None:
-        """Start one user's adapter with further options and wait until its SIP port is open."""
-        program = await Program.start(
+    async def start_adapter(self, user: str, *options: str, program: Sequence[str] | None = None) -> None:
+        """Start one user's adapter with further options and wait until its SIP port is open.
+
+        `program` stands in for `secp2psip`.
+        """
+        argv = list(program or (command("secp2psip"),))
+        running = await Program.start(
             f"adapter {user}",
             [
-                *(command("secp2psip"), "adapter", "--user", user, "--bootstrap", self.bootstrap_address),
+                *(*argv, "adapter", "--user", user, "--bootstrap", self.bootstrap_address),
                 *("--sip", spelt((self.host, 0)), "--ring", spelt((self.host, 0))),
                 *("--state", self.state(user), "--json", "--trace"),
                 *options,
             ],
             folder=self.folder,
         )
-        self.adapters[user] = program
-        ready = await program.expect(is_event("ready"), within_s=START_S, what="ready")
+        self.adapters[user] = running
+        ready = await running.expect(is_event("ready"), within_s=START_S, what="ready")
         host, port = str(ready["sip"]).rsplit(":", 1)
         self.sip[user] = (host.strip("[]"), int(port))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from overlay.errors import RemoteError
 from overlay.ring.holding import Holding, Kept
 from overlay.ring.storage import RecordStore
+from overlay.ring.store_file import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from overlay.ring.kademlia_ring import KademliaRing
     from overlay.trust.pieces import KeyPiece
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 class LyingStore(RecordStore):
     """Keeps everything as it should, and says what it likes."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, path: Path | str = MEMORY) -> None:
+        super().__init__(path)
         self.lie: Callable[[str, Holding], Holding] | None = None
         """None tells the truth."""
         self.lie_to_readers: Callable[[str, Holding], Holding] | None = None

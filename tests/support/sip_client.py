@@ -33,6 +33,10 @@ class SipClient(asyncio.DatagramProtocol):
         self.address = self._transport.get_extra_info("sockname")[:2]
         return self
 
+    def begin_call(self) -> None:
+        """Let the next request begin another call."""
+        self._call_id = secrets.token_hex(8)
+
     def close(self) -> None:
         """Close the socket."""
         if self._transport is not None:
