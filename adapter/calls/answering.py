@@ -183,6 +183,7 @@ class Answering:
             fingerprint=fingerprint,
         )
         self.counters["redirected"] += 1
+        self._door.lanes.settled(arrival.source.id, arrival.lane)
         # announced first: the caller's phone may be quicker than the rest of this turn
         self._events.append(
             Announced(
@@ -227,6 +228,7 @@ class Answering:
     def _refuse(self, arrival: Arrival, refusal: Refusal, now: float, *, liars: tuple[Liar, ...] = ()) -> None:
         self.counters[refusal.code] += 1
         message, user = arrival.message, arrival.user
+        self._door.lanes.settled(arrival.source.id, arrival.lane)
         if refusal.code == "unverified" and message:
             self._door.lanes.doubted(arrival.source.id, message.issuer.aor, now)
         self._events.append(

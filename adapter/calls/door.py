@@ -186,10 +186,12 @@ class Door:
 
     def _check_room(self, arrival: Arrival) -> Refusal | None:
         _, message = arrival.opened
-        if not self.lanes.may_look_up(
+        lane = self.lanes.may_look_up(
             arrival.lane, arrival.source.id, message.issuer.aor, running=arrival.ahead, now=arrival.at
-        ):
+        )
+        if lane is None:
             return Refusal("busy", "too many callers at once")
+        arrival.lane = lane
         seen = self._replays.add(message.id, arrival.at)
         if seen is Seen.FULL:
             return Refusal("busy", "too many invites in a minute")

@@ -11,9 +11,10 @@ ALICE, BOBBY = RingId(1), RingId(2)
 EVIL = [RingId(1000 + number) for number in range(60)]
 PER_S = 1000
 SECONDS = 20
-LOOKUP_S = 0.05
+LOOKUP_S, IN_VAIN_S = 0.05, 2.4
+"""What a lookup takes, and one of a name that nobody has."""
 ALL_JUDGED_S = 11
-"""By then each evil node had one INVITE looked up and failed, be it in its second turn as a first caller."""
+"""By then each evil node had one INVITE looked up and failed, be it with its second try as a first caller."""
 
 
 class Callee:
@@ -27,15 +28,20 @@ class Callee:
     def at(self, now):
         self.now = now
         while self.running and self.running[0][0] <= now:
-            _, node, caller, is_true = self.running.pop(0)
+            _, node, caller, is_true, lane = self.running.pop(0)
+            self.lanes.settled(node, lane)
             tell = self.lanes.proved if is_true else self.lanes.doubted
             tell(node, caller, now)
 
     def invite(self, node, caller, *, is_true):
         lane = self.lanes.enter(node, self.now)
-        if lane is None or not self.lanes.may_look_up(lane, node, caller, running=len(self.running), now=self.now):
+        if lane is None:
             return False
-        self.running.append((self.now + LOOKUP_S, node, caller, is_true))
+        lane = self.lanes.may_look_up(lane, node, caller, running=len(self.running), now=self.now)
+        if lane is None:
+            return False
+        self.running.append((self.now + (LOOKUP_S if is_true else IN_VAIN_S), node, caller, is_true, lane))
+        self.running.sort(key=lambda one: one[0])
         self.lookups.append((self.now, node))
         return True
 
@@ -95,7 +101,7 @@ def test_a_name_of_ones_own_opens_no_lane_for_borrowed_ones():
         callee.at(tick / 10)
         callee.invite(EVIL[0], "mallory", is_true=True)
         callee.invite(EVIL[0], NAMES[tick], is_true=False)
-    proofs = sum(is_true for *_, is_true in callee.running)
+    proofs = sum(is_true for _, _, _, is_true, _ in callee.running)
     assert proofs <= PLACES[Lane.KNOWN]
     # one that is proved brings no more than a few others before it: its own few INVITEs a minute
     callee.at(SECONDS + 1)
@@ -140,12 +146,23 @@ def test_a_proof_is_of_a_node_with_a_name():
     assert not dealt.may_look_up(Lane.KNOWN, BOBBY, "alice", running=full, now=1.0)
 
 
+def test_a_first_caller_is_one_at_a_time():
+    dealt = Lanes(now=0.0)
+    assert dealt.enter(ALICE, 0.0) is Lane.FIRST
+    assert dealt.enter(ALICE, 0.1) is Lane.CROWD
+    dealt.settled(ALICE, Lane.CROWD)  # of the second one, which tells nothing of the first
+    assert dealt.enter(ALICE, 0.2) is Lane.CROWD
+    dealt.settled(ALICE, Lane.FIRST)
+    assert dealt.enter(ALICE, 0.3) is Lane.FIRST
+    assert dealt.enter(ALICE, 0.3 + lanes.UNDER_WAY_S) is Lane.FIRST  # nobody ever settled it
+
+
 def test_one_caller_has_one_rate_however_many_nodes_he_has():
     dealt = Lanes(now=0.0)
     for node in EVIL:
         dealt.proved(node, "mallory", 0.0)
     passed = [dealt.may_look_up(Lane.KNOWN, node, "mallory", running=0, now=0.0) for node in EVIL]
-    assert passed.count(True) == lanes.BURST_PER_SOURCE
+    assert passed.count(Lane.KNOWN) == lanes.BURST_PER_SOURCE
 
 
 def test_whoever_raises_the_rate_of_a_node_raises_every_bound():
