@@ -96,8 +96,12 @@ class Speaker:
         """Have a frame played after those that wait; never waits itself."""
         if self._is_lost:
             return
+        data = self._outlet.offer(frame, _unread(self._pipe))
         try:
-            os.write(self._pipe, self._outlet.offer(frame, _unread(self._pipe)))  # under a page: all of it, or nothing
+            if data:
+                os.write(self._pipe, data)  # under a page: all of it, or nothing
+            elif self._process.poll() is not None:  # it took nothing, and will take nothing any more
+                raise BrokenPipeError
         except BlockingIOError:
             self._outlet.refused()
         except OSError:
