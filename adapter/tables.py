@@ -35,10 +35,20 @@ def devices_table(event: Event) -> list[RenderableType]:
     for kind in ("microphones", "speakers"):
         table = Rows(kind.removesuffix("s"), "device", "")
         for row in _rows(event, kind):
-            mark = Text("default", style=_GOOD) if row.get("default") else ""
-            table.add_row(str(row.get("about", "")), str(row.get("device", "")), mark)
+            marks = Text.assemble(*_marks(row))
+            table.add_row(str(row.get("about", "")), str(row.get("device", "")), marks)
         parts.append(table if _rows(event, kind) else Text(f"no {kind}", style=_DOUBT))
     return parts
+
+
+def _marks(row: Event) -> list[tuple[str, str] | str]:
+    """Say what else a person has to know of a device."""
+    told = (("default", _GOOD), ("muted", _BAD), ("cancels_echo", _GOOD))
+    marks: list[tuple[str, str] | str] = []
+    for key, style in told:
+        if row.get(key):
+            marks += [" ", (key.replace("_", " "), style)] if marks else [(key.replace("_", " "), style)]
+    return marks
 
 
 def lookup_table(event: Event) -> list[RenderableType]:

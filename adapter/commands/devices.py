@@ -8,7 +8,7 @@ from adapter.config import Settings
 from adapter.problems import ExitCode, Problem
 from adapter.screen import Screen
 from adapter.softphone.devices import Device
-from adapter.softphone.soundserver import INSTALL, list_devices
+from adapter.softphone.soundserver import list_devices
 
 EXAMPLES: Final = """\
   secp2psip devices
@@ -24,10 +24,19 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     """List what there is."""
     found = await list_devices()
     if found.why:
-        raise Problem(found.why, hint=INSTALL, code="no_sound")
+        raise Problem(found.why, hint=found.hint, code="no_sound")
     screen.show({"event": "devices", "microphones": _rows(found.microphones), "speakers": _rows(found.speakers)})
     return ExitCode.OK
 
 
 def _rows(devices: tuple[Device, ...]) -> list[dict[str, object]]:
-    return [{"device": str(device.end), "about": device.about, "default": device.is_default} for device in devices]
+    return [
+        {
+            "device": str(device.end),
+            "about": device.about,
+            "default": device.is_default,
+            "muted": device.is_muted,
+            "cancels_echo": device.cancels_echo,
+        }
+        for device in devices
+    ]

@@ -1,4 +1,7 @@
-"""`secp2psip doctor`: what keeps phones here from calling and being called.  I/O: sockets, /proc, multicast DNS."""
+"""`secp2psip doctor`: what keeps phones here from calling and being called.
+
+I/O: sockets, /proc, multicast DNS, the sound server.
+"""
 
 import argparse
 import asyncio
@@ -8,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from adapter import checkup, kernel
+from adapter import checkup, kernel, sound_checkup
 from adapter.checkup import Finding
 from adapter.commands import options
 from adapter.config import DEFAULT_SIP_PORT, Address, Settings, format_address
@@ -17,6 +20,7 @@ from adapter.enrolment import EnrolmentFailed, ask_challenge
 from adapter.link import own_host, users_here
 from adapter.problems import ExitCode, Problem, describe
 from adapter.screen import Screen
+from adapter.softphone.soundserver import list_devices, users_of_cards
 from adapter.state import StateDir
 from adapter.way_in import find_way_in
 from overlay.errors import Secp2psipError
@@ -72,6 +76,17 @@ async def _findings(settings: Settings, screen: Screen) -> AsyncIterator[Finding
         yield checkup.ring(status, pieces=pieces)
         for finding in checkup.phones(status):
             yield finding
+    for finding in await _sound():
+        yield finding
+
+
+async def _sound() -> list[Finding]:
+    found = await list_devices()
+    if found.why:
+        return [sound_checkup.nothing(found.why, found.hint)]
+    shared = any(device.end.backend == "pulse" for device in (*found.microphones, *found.speakers))
+    users = () if shared else users_of_cards()
+    return sound_checkup.sound(found.microphones, found.speakers, users=users)
 
 
 def _kernel() -> Finding:

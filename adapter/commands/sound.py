@@ -13,9 +13,12 @@ from typing import Final
 
 from adapter.problems import UsageProblem
 from adapter.screen import Screen
-from adapter.softphone.soundserver import INSTALL, NONE, choose, list_devices
+from adapter.softphone.devices import Device
+from adapter.softphone.soundserver import INSTALL, NONE, Devices, choose, list_devices
+from adapter.sound_checkup import canceller
 
 ECHO: Final = "use a headset, or the other side hears itself: this phone cancels no echo"
+ECHO_CURE: Final = "use a headset, or the sound server's echo canceller: --mic {mic} --speaker {speaker}"
 SAMPLE_BYTES: Final = 2
 MAX_CHANNELS: Final = 2
 RATES_HZ: Final = range(8_000, 48_001)
@@ -32,14 +35,18 @@ class Sound:
     speaker: str = ""
     missing: str = ""
     """Why silence will be sent though nobody asked for it."""
+    hint: str = ""
+    """What to do about that."""
+    echo: str = ECHO
+    """What to do about echo; empty where there will be none."""
 
     def tell(self, screen: Screen) -> None:
         """Say what a person has to know before he speaks."""
         if self.missing:
             text = f"no microphone: silence is sent ({self.missing})"
-            screen.show({"event": "warning", "text": text, "hint": f"--play FILE.wav, or {INSTALL}"})
-        if self.microphone and self.speaker:
-            screen.show({"event": "keys", "text": ECHO})
+            screen.show({"event": "warning", "text": text, "hint": f"--play FILE.wav, or {self.hint}"})
+        if self.microphone and self.speaker and self.echo:
+            screen.show({"event": "keys", "text": self.echo})
 
 
 async def choose_devices(args: argparse.Namespace) -> Sound:
@@ -57,7 +64,28 @@ async def choose_devices(args: argparse.Namespace) -> Sound:
     microphone = choose(wanted[0], found.microphones, what="microphone")
     speaker = choose(wanted[1], found.speakers, what="speaker")
     is_missing = not microphone and wanted[0] is None
-    return Sound(microphone=microphone, speaker=speaker, missing=(found.why or "none is there") if is_missing else "")
+    return Sound(
+        microphone=microphone,
+        speaker=speaker,
+        missing=(found.why or "none is there") if is_missing else "",
+        hint=found.hint or INSTALL,
+        echo=_echo(microphone, speaker, found),
+    )
+
+
+def _echo(microphone: str, speaker: str, found: Devices) -> str:
+    """Return what to do about echo with these two, or nothing."""
+    mic, loud = _of(microphone, found.microphones), _of(speaker, found.speakers)
+    if loud is not None and (loud.is_headset or (loud.cancels_echo and mic is not None and mic.cancels_echo)):
+        return ""
+    near, far = canceller(found.microphones), canceller(found.speakers)
+    if near is None or far is None:
+        return ECHO
+    return ECHO_CURE.format(mic=near.end.device, speaker=far.end.device)
+
+
+def _of(end: str, devices: tuple[Device, ...]) -> Device | None:
+    return next((d for d in devices if str(d.end) == end or (d.is_default and d.end.backend == end)), None)
 
 
 def check_sound(play: Path | None, record: Path | None) -> None:

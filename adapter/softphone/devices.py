@@ -23,6 +23,10 @@ LATENCY_MS: Final = 20
 ALSA_BUFFER_US: Final = 60_000
 MAX_DEVICE_CHARS: Final = 256
 MAX_DEVICES: Final = 64
+ECHO_CANCELLER: Final = "echo-cancel"
+"""Part of the name of PulseAudio's module, and of PipeWire's node, that cancels echo."""
+HEADSETS: Final = ("headset", "headphone", "handset", "hands-free", "handsfree")
+"""Form factors and ports of what is worn; never to be taken for sure."""
 BACKENDS: Final = ("pulse", "alsa")
 MONITOR: Final = ".monitor"
 """What PulseAudio calls the sound of a speaker that can be listened to."""
@@ -80,6 +84,12 @@ class Device:
     about: str
     """What people call it."""
     is_default: bool
+    is_muted: bool = False
+    """Nothing comes through, as the sound server says."""
+    cancels_echo: bool = False
+    """The sound server takes what its speaker plays out of what this microphone hears."""
+    is_headset: bool = False
+    """It sits on a head: no microphone hears this speaker."""
 
 
 def read_pulse(listed: str, default: str, *, speakers: bool) -> tuple[Device, ...]:
@@ -99,6 +109,9 @@ def read_pulse(listed: str, default: str, *, speakers: bool) -> tuple[Device, ..
             end=SoundEnd(backend="pulse", device=_name(row)),
             about=str(row.get("description") or _name(row))[:MAX_DEVICE_CHARS],
             is_default=_name(row) == default,
+            is_muted=row.get("mute") is True or _volume(row) == 0,
+            cancels_echo=ECHO_CANCELLER in _words(row),
+            is_headset=any(word in _words(row) for word in HEADSETS),
         )
         for row in found
         if speakers or not _name(row).endswith(MONITOR) or _name(row) == default
@@ -123,3 +136,19 @@ def read_alsa(listed: str) -> tuple[Device, ...]:
 def _name(row: Mapping[str, Any]) -> str:
     name = row.get("name")
     return name if isinstance(name, str) and name.isprintable() and len(name) <= MAX_DEVICE_CHARS else ""
+
+
+def _words(row: Mapping[str, Any]) -> str:
+    """Return what says of a device what it is, in lower case."""
+    known = row.get("properties")
+    properties = known if isinstance(known, Mapping) else {}
+    said = (row.get("driver"), row.get("name"), row.get("active_port"), properties.get("device.form_factor"))
+    return " ".join(str(word) for word in said if word)[: 4 * MAX_DEVICE_CHARS].casefold()
+
+
+def _volume(row: Mapping[str, Any]) -> int:
+    """Return the loudest channel's volume, or -1 where the list tells of none."""
+    channels = row.get("volume")
+    told = channels.values() if isinstance(channels, Mapping) else ()
+    values = [channel.get("value") for channel in told if isinstance(channel, Mapping)]
+    return max((value for value in values if isinstance(value, int)), default=-1)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 END_S = 20
+SOUND = {"sound", "microphone", "speaker", "echo"}
 
 
 @pytest.fixture
@@ -36,7 +37,8 @@ async def doctor(cast: Cast, *words: str) -> tuple[int | None, dict[str, dict[st
 async def test_an_adapter_that_runs_is_looked_at_with_its_ring_and_phones(cast: Cast):
     code, found = await doctor(cast, "--state", cast.state("alice"), "--bootstrap", cast.bootstrap_address)
     assert code == 0
-    assert set(found) == {"kernel", "adapter", "address", "bootstrap", "clock", "ring", "alice"}
+    assert set(found) - SOUND == {"kernel", "adapter", "address", "bootstrap", "clock", "ring", "alice"}
+    assert set(found) & SOUND  # whatever this machine has
     for check in ("kernel", "adapter", "bootstrap", "clock", "alice"):
         assert found[check]["level"] == "good", found[check]
     assert "overlay demo" in found["bootstrap"]["text"]

@@ -15,6 +15,7 @@ from adapter.softphone.soundserver import choose, list_devices
 from tests.integration.test_softphone_call import ALICE, BOB, last, phone, until
 from tests.interop.sound import SoundServer
 from tests.interop.tool import Tool
+from tests.support.programs import Program, command
 
 __all__ = ["phone"]
 WAV_HEADER_BYTES = 44
@@ -185,6 +186,36 @@ async def test_devices_are_listed_and_chosen_by_name(sound):
     assert {device.end.device for device in found.speakers} == {"mic_a", "spk_a", "mic_b", "spk_b"}
     assert choose("spk_b", found.speakers, what="speaker") == "pulse:spk_b"
     assert choose(None, found.speakers, what="speaker") == "pulse"
+
+
+async def test_the_doctor_sees_who_is_muted_and_offers_the_sound_servers_echo_canceller(sound, tools, tmp_path):
+    assert await pactl("set-default-source", "mic_a.monitor") == ""
+    assert await pactl("set-default-sink", "spk_a") == ""
+    findings = await doctor(tmp_path)
+    assert (findings["microphone"]["level"], findings["speaker"]["level"]) == ("good", "good")
+    assert "module-echo-cancel" in findings["echo"]["hint"]
+    await pactl("set-source-mute", "mic_a.monitor", "1")
+    options = ("source_master=mic_b.monitor", "sink_master=spk_b", "aec_method=speex")
+    assert (await pactl("load-module", "module-echo-cancel", *options)).isdigit()
+    findings = await doctor(tmp_path)
+    assert "pactl set-source-mute mic_a.monitor 0" in findings["microphone"]["hint"]
+    assert "--mic mic_b.monitor.echo-cancel --speaker spk_b.echo-cancel" in findings["echo"]["hint"]
+
+
+async def pactl(*words):
+    process = await asyncio.create_subprocess_exec("pactl", *words, stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode().strip()
+
+
+async def doctor(folder):
+    """Run the command; its findings by what was looked at."""
+    argv = [command("secp2psip"), "doctor", "--json", "--state", str(folder / "none"), "--bootstrap", "127.0.0.1:1"]
+    program = await Program.start("doctor", [*argv, "--sip", "127.0.0.1:0"], folder=folder)
+    try:
+        await program.wait(20)
+        return {event["check"]: event for event in program.events if event["event"] == "finding"}
+    finally:
+        await program.stop()
 
 
 def drained(softphone):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapter.problems import UsageProblem
 from adapter.softphone.devices import Device, SoundEnd, read_alsa, read_pulse
-from adapter.softphone.soundserver import choose
+from adapter.softphone.soundserver import choose, read_owner, why_none
 from overlay.errors import RemoteError
 
 SOURCES = [
@@ -46,6 +46,46 @@ def test_the_programs_get_device_and_form():
 def test_monitors_of_speakers_are_no_microphones_unless_somebody_made_one_the_default():
     assert [device.about for device in microphones()] == ["Acme Headset Mono", "Built-in Microphone"]
     assert len(microphones("alsa_output.pci.stereo.monitor")) == 3
+
+
+def test_a_list_tells_who_is_muted_who_cancels_echo_and_what_is_worn():
+    rows = [
+        {"name": "usb", "mute": True, "volume": {"mono": {"value": 65536}}},
+        {"name": "low", "mute": False, "volume": {"front-left": {"value": 0}, "front-right": {"value": 0}}},
+        {"name": "x.echo-cancel", "mute": False, "driver": "module-echo-cancel.c", "volume": {"mono": {"value": 1}}},
+        {"name": "bt", "properties": {"device.form_factor": "headset"}},
+        {"name": "jack", "active_port": "analog-output-headphones"},
+        {"name": "odd", "properties": [], "volume": {"mono": 7}, "mute": 1, "driver": 5},
+    ]
+    found = read_pulse(json.dumps(rows), "usb", speakers=True)
+    assert [device.is_muted for device in found] == [True, True, False, False, False, False]
+    assert [device.cancels_echo for device in found] == [False, False, True, False, False, False]
+    assert [device.is_headset for device in found] == [False, False, False, True, True, False]
+
+
+ALL = frozenset({"pactl", "arecord"})
+
+
+@pytest.mark.parametrize(
+    ("installed", "refused", "cards", "why", "hint"),
+    [
+        (frozenset(), "", [], "no program is installed", "apt install"),
+        (ALL, "Connection failure: Access denied", [True], "refuses this user", "logged in"),
+        (ALL, "Connection failure: Connection refused", [False, False], "may not open", "usermod -aG audio"),
+        ({"pactl"}, "Connection failure: Connection refused", [True], "no sound server answers", "alsa-utils"),
+        (ALL, "Connection failure: Connection refused", [], "no sound card", "systemctl --user"),
+        ({"arecord"}, "", [], "no sound card", "apt install"),
+    ],
+)
+def test_where_there_is_no_device_the_cause_and_its_cure_are_told(installed, refused, cards, why, hint):
+    told = why_none(installed=frozenset(installed), refused=refused, cards=cards)
+    assert why in told[0]
+    assert hint in told[1]
+
+
+def test_who_has_a_card_open_is_read_from_its_status():
+    assert read_owner("state: RUNNING\nowner_pid   : 2345\ntrigger_time: 1.5\n") == 2345
+    assert read_owner("closed\n") is None
 
 
 def test_alsa_lists_what_a_person_would_choose():
