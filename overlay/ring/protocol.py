@@ -14,7 +14,7 @@ from kademlia.protocol import KademliaProtocol
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, node_of, peer_of, target
 from overlay.ring.datagrams import HardRpc, Outcome
-from overlay.ring.ids import Peer, id_from_bytes, id_to_bytes
+from overlay.ring.ids import RING_SIZE, Peer, clockwise, id_from_bytes, id_to_bytes
 from overlay.ring.liveness import SUSPECT_S
 from overlay.ring.neighbourhood import NAMED, Neighbourhood, around
 from overlay.ring.retransmission import QUICK, Patience
@@ -129,12 +129,15 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def contacts(self) -> list[Peer]:
         """Return the contacts that are not under suspicion, in order of id."""
         suspects = self.liveness.suspects(self._loop.time())
-        return sorted(peer for peer in self._everybody() if peer.id not in suspects)
+        everybody = {node.long_id: peer_of(node) for node in self.router.in_order()}
+        beside = [peer for peer in self.neighbourhood if peer.id not in everybody]
+        peers = sorted((*everybody.values(), *beside), key=_by_id) if beside else everybody.values()
+        return [peer for peer in peers if peer.id not in suspects]
 
     def suspects(self) -> list[Peer]:
         """Return the contacts that were silent lately, in order of id."""
         found = (self._contact(ring_id) for ring_id in self.liveness.suspects(self._loop.time()))
-        return sorted(peer for peer in found if peer is not None)
+        return sorted((peer for peer in found if peer is not None), key=_by_id)
 
     def _contact(self, ring_id: RingId) -> Peer | None:
         """Return the contact with an id, in the routing table or beside it."""
@@ -144,8 +147,17 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
         """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
         suspects = self.liveness.suspects(self._loop.time())
-        near = {peer_of(node) for node in self.router.around(ring_id, count, without=suspects)}
-        near.update(peer for peer in self.neighbourhood if peer.id not in suspects)
+        near = [peer_of(node) for node in self.router.around(ring_id, count, without=suspects)]
+        known = {peer.id for peer in near}
+        # where the table names enough on both sides, a neighbour matters only between them
+        first, width = (
+            (near[0].id, clockwise(near[0].id, near[-1].id)) if len(near) == 2 * count else (ring_id, RING_SIZE)
+        )
+        near += [
+            peer
+            for peer in self.neighbourhood
+            if clockwise(first, peer.id) < width and peer.id not in known and peer.id not in suspects
+        ]
         return around(near, ring_id, count)
 
     def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: RingId | None = None) -> list[Node]:
@@ -156,10 +168,10 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
     def is_suspect(self, peer: Peer) -> bool:
         """Tell whether a node was silent lately at this address."""
-        silent_at = self._dead_ends.get(peer)
+        silent_at = self._dead_ends.get(peer) if self._dead_ends else None
         if silent_at is not None:
             return self._loop.time() - silent_at < SUSPECT_S
-        return self._is_at_home(peer.id, peer.address) and self.liveness.is_suspect(peer.id, self._loop.time())
+        return self.liveness.is_suspect(peer.id, self._loop.time()) and self._is_at_home(peer.id, peer.address)
 
     def lives(self, peer: Peer) -> bool:
         """Tell whether a node is a contact of ours at this address, and has not been silent since it spoke last."""
@@ -287,10 +299,6 @@ class HardProtocol(HardRpc, KademliaProtocol):
         contact = self._contact(ring_id)
         return contact is not None and contact.address == address
 
-    def _everybody(self) -> set[Peer]:
-        """Return all contacts: those of the routing table, and the neighbours that it had no room for."""
-        return {peer_of(node) for node in self.router}.union(self.neighbourhood)
-
     def _probe(self, node: Node) -> None:
         """Ask the oldest contact of a full bucket whether it lives, once in a while: its silences make room."""
         now = self._loop.time()
@@ -301,6 +309,10 @@ class HardProtocol(HardRpc, KademliaProtocol):
 
 def _ring_id(node: Node) -> RingId:
     return id_from_bytes(node.id)
+
+
+def _by_id(peer: Peer) -> RingId:
+    return peer.id
 
 
 def _check_name(sender: Peer, nodeid: object) -> None:

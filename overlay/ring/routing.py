@@ -23,7 +23,7 @@ from overlay.ring.contacts import MAX_CONTACTS
 from overlay.ring.ids import ID_BYTES, RING_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from kademlia.node import Node
 
@@ -76,6 +76,13 @@ class ExactRoutingTable(RoutingTable):
     def flush(self) -> None:
         """Forget every contact. The range ends at the last id, so that halves are aligned blocks of ids."""
         self.buckets = [Bucket(0, RING_SIZE - 1, self.ksize)]
+        self._in_order: list[Node] | None = None
+
+    def in_order(self) -> list[Node]:
+        """Return all contacts in order of id; not to be changed."""
+        if self._in_order is None:
+            self._in_order = sorted(self, key=_long_id)
+        return self._in_order
 
     def __iter__(self) -> Iterator[Node]:
         """Go through all contacts, replacements not among them."""
@@ -118,10 +125,17 @@ class ExactRoutingTable(RoutingTable):
             if not bucket.has_in_range(self.node):
                 self._probe(bucket.head())
                 return
+            self._in_order = None  # a half may have room for replacements
             # twenty different bytes cannot agree in all 160 bits: this ends after 160 splits at the latest
             self.split_bucket(index)
             index = self.get_bucket_for(node)
             bucket = self.buckets[index]
+        self._in_order = None
+
+    def remove_contact(self, node: Node) -> None:
+        """Forget a contact; a replacement takes its place."""
+        self._in_order = None
+        super().remove_contact(node)
 
     def find_neighbors(self, node: Node, k: int | None = None, exclude: Node | None = None) -> list[Node]:
         """Return the k contacts nearest to the id by XOR, nearest first, one with that very id included.
@@ -148,30 +162,19 @@ class ExactRoutingTable(RoutingTable):
             found = [contact for contact in found[: count + 1] if contact.long_id != exclude]
         return found[:count]
 
-    def around(self, place: int, count: int, *, without: Container[int] = ()) -> list[Node]:
-        """Return the `count` last contacts before a place and the `count` first at or after it, some ids left out."""
-        here, turns = bisect_left(self.buckets, place, key=_last_id), len(self.buckets)
+    def around(self, place: int, count: int, *, without: Collection[int] = ()) -> list[Node]:
+        """Return the last contacts before a place and the first at or after it, `count` each, some ids left out.
 
-        def side(*, after: bool) -> list[Node]:
-            """Go from bucket to bucket in order of id: that of the place is seen from both ends, the far one last."""
-            found: list[Node] = []
-            for step in range(turns + 1):
-                bucket = self.buckets[(here + (step if after else -step)) % turns]
-                found += sorted(
-                    (
-                        one
-                        for one in bucket.nodes.values()
-                        if (0 < step < turns or ((one.long_id >= place) is after) is (step == 0))
-                        and one.long_id not in without
-                    ),
-                    key=_long_id,
-                    reverse=not after,
-                )
-                if len(found) >= count:
-                    break
-            return found[:count]
-
-        return list({one.id: one for one in (*side(after=True), *side(after=False))}.values())
+        In order of the circle: the one farthest before the place first, each once.
+        """
+        ordered = self.in_order()
+        if without:
+            ordered = [node for node in ordered if node.long_id not in without]
+        if len(ordered) <= 2 * count:
+            start = bisect_left(ordered, place, key=_long_id)
+            return ordered[start:] + ordered[:start]
+        start = bisect_left(ordered, place, key=_long_id) - count
+        return [ordered[at % len(ordered)] for at in range(start, start + 2 * count)]
 
 
 def _last_id(bucket: KBucket) -> int:

@@ -33,7 +33,7 @@ SMALL_RING: Final = 16
 """Rings that are cheap enough to be looked at every five seconds."""
 MAX_PINGS: Final = 32
 """Suspects, or lost contacts, pinged in one round."""
-TOUR_PAUSE_S: Final = 75.0
+TOUR_PAUSE_S: Final = 120.0
 """From one look beyond the neighbourhood to the next in a ring that is not small."""
 TOUR_NODES: Final = 6
 """Nodes that have to answer each of its two look-ups, which are there for whom they meet on the way."""

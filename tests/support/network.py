@@ -48,15 +48,17 @@ class Network:
         self._under_way: list[tuple[float, int, bytes, Address, Address]] = []
         """Datagrams by the time of their arrival; of two at one time the one sent first comes first."""
         self._carried = 0
+        self._loop: VirtualLoop
 
     def run(self, program: Coroutine[Any, Any, Any]) -> Any:
         """Run a program to its end in virtual time, and return its result."""
-        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self)) as runner:
+        self._loop = VirtualLoop(self)
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             return runner.run(program)
 
     def clock(self) -> float:
         """Wall-clock time for the programs."""
-        return EPOCH + asyncio.get_running_loop().time()
+        return EPOCH + self._loop.time()
 
     def bind(self, address: Address, protocol: asyncio.DatagramProtocol, loop: VirtualLoop) -> MemoryTransport:
         host, port = address
