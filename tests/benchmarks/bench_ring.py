@@ -5,6 +5,7 @@ look_ups    by N: requests, sequential depth, full look-ups, of a healthy ring a
 loopback    put and get: ours, the stock library, OpenDHT, by turns in one run
 cpu, memory one find_node served, one node
 churn       where tests/benchmarks/churn.py is there: see OTHERS
+parts_s     seconds that each part took; churn goes on beside the rings of all sizes
 held        what was promised of these, and whether it held
 """
 
@@ -20,9 +21,12 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import cost, latency, look_ups
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OUT = Path("build/bench/ring.json")
 SIZES = (1, 2, 3, 8, 20, 21, 32, 64, 128, 256, 1000, 2000)
@@ -47,23 +51,25 @@ def main() -> int:
     begun = time.monotonic()
     result: dict[str, Any] = {"v": 1, "quick": quick, "cpus": os.cpu_count(), "load": os.getloadavg()}
     # real time first, while nothing of ours is running beside it
+    parts = result["parts_s"] = {}
     if only in {None, "cost"}:
         result["cpu_find_node"] = cost.find_node_us(1000 if quick else 3000)
         _say("cpu", result["cpu_find_node"])
         result["memory_node"] = cost.memory_kib()
         _say("memory", result["memory_node"])
+        parts["cost"] = round(time.monotonic() - begun, 1)
     if only in {None, "loopback"}:
         result["loopback"] = _loopback(*(QUICK_LOOPBACK if quick else LOOPBACK))
+        parts["loopback"] = round(time.monotonic() - begun - sum(parts.values()), 1)
     if only in {None, "simulated"}:
-        result.update(_simulated(quick=quick))
+        result.update(_simulated(quick=quick, others=_others() if only is None else ()))
+        parts["simulated"] = round(time.monotonic() - begun - sum(parts.values()), 1)
     if only is not None:
+        _say("seconds", parts)
         return 0
     result["held"] = _held(result)
-    for name in OTHERS:
-        if importlib.util.find_spec(name) is not None:
-            part = importlib.import_module(name)
-            result[name.rpartition(".")[2]] = measured = part.measure(quick=quick)
-            result["held"].update(part.held(measured))
+    for name in _others():
+        result["held"].update(importlib.import_module(name).held(result[_field(name)]))
     result["took_s"] = round(time.monotonic() - begun, 1)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(result, indent=1) + "\n")
@@ -73,11 +79,27 @@ def main() -> int:
     return 0 if all(result["held"].values()) else 1
 
 
-def _simulated(*, quick: bool) -> dict[str, Any]:
-    """Ask rings of all sizes in virtual time, one process a core, the largest first."""
+def _others() -> tuple[str, ...]:
+    return tuple(name for name in OTHERS if importlib.util.find_spec(name) is not None)
+
+
+def _field(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _measure_other(name: str, *, quick: bool) -> Any:
+    """Let another module measure, in a process of its own."""
+    begun = time.monotonic()
+    measured = importlib.import_module(name).measure(quick=quick)
+    return {**measured, "took_s": round(time.monotonic() - begun, 1)}
+
+
+def _simulated(*, quick: bool, others: Sequence[str]) -> dict[str, Any]:
+    """Ask rings of all sizes in virtual time, and let other modules simulate: one process a core, the longest first."""
     sizes = QUICK_SIZES if quick else SIZES
     result: dict[str, Any] = {"exact": {}, "look_ups": {}}
     with ProcessPoolExecutor(os.cpu_count()) as pool:
+        beside = {name: pool.submit(_measure_other, name, quick=quick) for name in others}
         under_way = {
             pool.submit(
                 look_ups.measure, count, queries=200, with_deaths=not quick or count <= LARGEST_QUICK_DEATHS
@@ -90,6 +112,9 @@ def _simulated(*, quick: bool) -> dict[str, Any]:
                 result["exact"].setdefault(condition, {})[str(count)] = figures["exact"]
                 result["look_ups"].setdefault(condition, {})[str(count)] = figures
             _say(f"N={count}", measured)
+        for name, future in beside.items():
+            result[_field(name)] = future.result()
+            _say(_field(name), result[_field(name)])
     return result
 
 

@@ -51,7 +51,7 @@ REPAIR_S = 30.0
 CHECK_EVERY_S = 10.0
 """Several nodes change in this time: one check counts for all of them."""
 LOOKUP_EVERY_S = 2.0
-CPU_LIMIT_S = 450.0
+CPU_LIMIT_S = 1200.0
 FULL, QUICK = (200, 120.0), (24, 10.0)
 """Nodes up on average, minutes of virtual time."""
 
@@ -115,6 +115,7 @@ class Churn:
                     "sudden deaths",
                     "lookups",
                     "found",
+                    "lookups not counted",
                     "lookups settled",
                     "found settled",
                     "checks",
@@ -311,7 +312,9 @@ class Churn:
         except Secp2psipError as error:
             why = type(error).__name__
         if asker.since != asker_since or callee.since != callee_since:
-            return  # one of the two went away meanwhile: then it was no lookup of a living user by a living node
+            # one of the two went away meanwhile: then it was no lookup of a living user by a living node
+            self.counts["lookups not counted"] += 1
+            return
         settled = begun - max(asker_since, callee_since) >= REPAIR_S
         for suffix in ("", " settled") if settled else ("",):
             self.counts["lookups" + suffix] += 1
