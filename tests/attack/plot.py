@@ -10,36 +10,52 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-WIDTH, HEIGHT = 250, 150
+WIDTH, HEIGHT = 250, 130
 """Of a panel's axes, in pixels."""
-GAP_X, GAP_Y, LEFT, TOP = 62, 84, 60, 96
+GAP_X, GAP_Y, LEFT, TOP, HEADING = 62, 72, 60, 124, 46
 COLUMNS = 4
+TICK_ROOM = 14
+"""Pixels that a number under an axis needs for itself."""
 BLUE, RED, GREY = "#1f6feb", "#cf222e", "#57606a"
-SUBTITLE = "share of calls (y) against evil nodes (x); the grey line is k, the fewest that the claim lets do harm"
+SUBTITLE = "share of calls against the number of evil nodes; the grey line is k, the fewest that the claim lets do harm"
 FONT = 'font-family="system-ui, sans-serif" font-size="12"'
-DASHES = {"secp2psip": "", "paper": "5 4", "stock": "1 4"}
+DASHES = {"secp2psip": "", "paper": "6 4", "stock": "2 4"}
+WHO = {"secp2psip": "this project", "paper": "the scheme as printed", "stock": "stock kademlia"}
+COLOURS = {"ok": (BLUE, "calls that succeed"), "forged": (RED, "forged keys")}
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """Return an SVG of all panels."""
-    panels = [
-        (level, k, n, attack)
-        for level, k, n, attack in dict.fromkeys((r["level"], r["k"], r["n"], r["attack"]) for r in rows)
-        if level in {"holder", "ring"} and any(r["attack"] == attack and r["liars"] for r in rows)
-    ]
-    lines = -(-len(panels) // COLUMNS)
+    """Return an SVG of all panels, a heading for each ring and threshold."""
+    groups: dict[tuple[str, int, int], list[str]] = {}
+    for row in rows:
+        if row["level"] in {"holder", "ring"} and row["liars"]:
+            attacks = groups.setdefault((row["level"], row["k"], row["n"]), [])
+            attacks += [row["attack"]] if row["attack"] not in attacks else []
+    parts, y = _legend(), TOP
+    for (level, k, n), attacks in groups.items():
+        here = [row for row in rows if (row["level"], row["k"], row["n"]) == (level, k, n)]
+        parts.append(f'<text x="{LEFT}" y="{y}" font-size="15" font-weight="600">{_heading(level, k, here)}</text>')
+        y += HEADING
+        for number, attack in enumerate(attacks):
+            at = LEFT + number % COLUMNS * (WIDTH + GAP_X), y + number // COLUMNS * (HEIGHT + GAP_Y)
+            parts += [f'<g transform="translate({at[0]} {at[1]})">', *_panel(here, attack, k=k), "</g>"]
+        y += -(-len(attacks) // COLUMNS) * (HEIGHT + GAP_Y)
     width = LEFT + COLUMNS * (WIDTH + GAP_X)
-    height = TOP + lines * (HEIGHT + GAP_Y)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {FONT}>',
-        f'<rect width="{width}" height="{height}" fill="white"/>',
-        *_legend(),
-    ]
-    for number, panel in enumerate(panels):
-        x = LEFT + number % COLUMNS * (WIDTH + GAP_X)
-        y = TOP + number // COLUMNS * (HEIGHT + GAP_Y)
-        parts += [f'<g transform="translate({x} {y})">', *_panel(rows, *panel), "</g>"]
-    return "\n".join([*parts, "</svg>", ""])
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" {FONT}>',
+            f'<rect width="{width}" height="{y}" fill="white"/>',
+            *parts,
+            "</svg>",
+            "",
+        ]
+    )
+
+
+def _heading(level: str, k: int, here: Sequence[Row]) -> str:
+    if level == "ring":
+        return f"Evil nodes in a ring of {max(row['of'] for row in here)}"
+    return f"Liars among the {here[0]['of']} holders of a key, of which {k} rebuild it"
 
 
 def _legend() -> list[str]:
@@ -47,45 +63,40 @@ def _legend() -> list[str]:
         f'<text x="{LEFT}" y="26" font-size="17" font-weight="600">What lying nodes achieve</text>',
         f'<text x="{LEFT}" y="46" fill="{GREY}">{SUBTITLE}</text>',
     ]
-    x = LEFT
-    for variant, dash in DASHES.items():
-        for colour, what in ((BLUE, "calls that succeed"), (RED, "forged keys")):
-            text = f"{variant}: {what}"
-            parts.append(_line(x, 66, x + 26, 66, colour, dash=dash, width=2))
-            parts.append(f'<text x="{x + 32}" y="70">{text}</text>')
-            x += 46 + 7 * len(text)
+    for column, (variant, dash) in enumerate(DASHES.items()):
+        x = LEFT + column * (WIDTH + GAP_X)
+        for line, (colour, what) in enumerate(COLOURS.values()):
+            y = 66 + 18 * line
+            parts.append(_line(x, y, x + 30, y, colour, dash=dash, width=2))
+            parts.append(f'<text x="{x + 38}" y="{y + 4}">{WHO[variant]}: {what}</text>')
     return parts
 
 
-def _panel(rows: Sequence[Row], level: str, k: int, n: int, attack: str) -> list[str]:
-    def mine(variant: str) -> list[Row]:
-        wanted = (level, k, n)
-        own = [r for r in rows if (r["level"], r["k"], r["n"]) == wanted and r["variant"] == variant]
-        hit = [r for r in own if r["attack"] == attack]
-        # where nobody lies every attack is the same
-        return sorted([*hit, *(r for r in own if r["liars"] == 0 and hit and r not in hit)], key=lambda r: r["liars"])
-
-    here = [row for row in rows if row["level"] == level]
-    most = n if level == "holder" else max(row["liars"] for row in here)
-    where = f"k={k}, n={n}" if level == "holder" else f"ring of {here[0]['of']}"
-    parts = [
-        f'<text y="-22" font-weight="600">{escape(attack)}</text>',
-        f'<text y="-8" fill="{GREY}">{level} level, {where}</text>',
-    ]
+def _panel(here: Sequence[Row], attack: str, *, k: int) -> list[str]:
+    """Draw one attack; `here` are all rows of its level and threshold."""
+    hit = [row for row in here if row["attack"] == attack]
+    most = max(row["liars"] for row in hit)
+    most = max(most, hit[0]["of"]) if hit[0]["level"] == "holder" else most
+    parts = [f'<text y="-12" font-weight="600">{escape(attack)}</text>']
     for percent in (0, 50, 100):
         y = _y(percent / 100)
         parts.append(_line(0, y, WIDTH, y, "#d8dee4"))
         parts.append(f'<text x="-8" y="{y + 4}" text-anchor="end" fill="{GREY}">{percent} %</text>')
-    ticks = range(n + 1) if level == "holder" else sorted({r["liars"] for r in rows if r["level"] == level} | {0})
-    for tick in ticks:
+    free = -TICK_ROOM
+    for tick in sorted({row["liars"] for row in hit} | {0}):
         x = WIDTH * tick / most
-        parts.append(f'<text x="{x}" y="{HEIGHT + 18}" text-anchor="middle" fill="{GREY}">{tick}</text>')
-    if level == "holder":
+        if x - free >= TICK_ROOM:
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT + 18}" text-anchor="middle" fill="{GREY}">{tick}</text>')
+            free = x
+    if hit[0]["level"] == "holder":
         parts.append(_line(WIDTH * k / most, 0, WIDTH * k / most, HEIGHT, GREY))
     for variant, dash in DASHES.items():
-        own = mine(variant)
-        for colour, what in ((BLUE, "ok"), (RED, "forged")):
-            points = [(WIDTH * row["liars"] / most, _y(row[what] / row["calls"])) for row in own]
+        own = [row for row in hit if row["variant"] == variant]
+        # where nobody lies every attack is the same
+        own += [row for row in here if own and row["variant"] == variant and row["liars"] == 0 and row not in own]
+        for what, (colour, _) in COLOURS.items():
+            places = [(row["liars"], row[what] / row["calls"]) for row in own]
+            points = [(WIDTH * liars / most, _y(share)) for liars, share in sorted(places)]
             if points:
                 path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
                 style = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}" fill="none"'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from tests.attack import message_level, plan, plot, promises, ring_level
+from tests.attack.__main__ import main
 from tests.attack.lies import ATTACKS, LEAKED
 from tests.attack.rows import Cell, Tally, Verdict, wilson
 
@@ -92,6 +94,71 @@ def test_a_broken_promise_is_told_with_its_row():
     assert bad in told["secp2psip: fewer than k liars forge nothing, the dealing key leaked or not"]
     assert bad in told["secp2psip: fewer than k liars stop no call"]
     assert not any(promise.broken for promise in promises.judge([good]))
+
+
+def test_every_promise_is_tried_in_a_whole_run():
+    cells = plan.processes(1) + plan.whole(1)
+    rows = [Tally().row(one) for one in cells]
+    assert [judged.sentence for judged in promises.judge(rows) if not judged.rows] == []
+    names = {(one.level, one.variant, one.attack, one.liars, one.k) for one in cells}
+    assert len(names) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        ({"attack": "leaked, solving", "liars": 2, "forged": 1}, "fewer than k liars forge nothing"),
+        ({"attack": "leaked, solving", "liars": 2, "ok": 9}, "fewer than k liars stop no call"),
+        ({"attack": "garbage", "liars": 7, "forged": 1, "ok": 0}, "evil nodes alone, however many, forge nothing"),
+        ({"attack": "drop", "liars": 4, "ok": 9}, "up to n-k droppers stop no call"),
+        ({"attack": "mix", "liars": 60, "level": "ring", "ok": 9}, "99% of calls succeed with up to 30 %"),
+        ({"attack": ring_level.DEAD, "liars": 40, "level": "ring", "p95_ms": 500.0}, "95 of 100 calls are set up"),
+        ({"attack": "flood", "liars": 1, "level": "message", "ok": 9}, "no message attack keeps"),
+        ({"attack": "flood", "liars": 1, "level": "message", "forged": 1}, "evil nodes alone"),
+        ({"attack": "drop", "liars": 2, "level": "process", "ok": 9}, "real processes: fewer than k liars"),
+        ({"attack": "leaked, solving", "liars": 2, "level": "process", "forged": 1}, "real processes: fewer than k"),
+        ({"attack": "silent nodes", "liars": 2, "level": "process", "p95_ms": 1000.0}, "real processes: 95 of 100"),
+        ({"variant": "paper", "liars": 1}, "paper: one liar gets a key"),
+        ({"variant": "stock", "attack": ring_level.OVERWRITE, "level": "ring"}, "stock: one outsider"),
+    ],
+)
+def test_each_promise_breaks_by_the_row_that_it_is_about(bad, sentence):
+    told = [judged.sentence for judged in promises.judge([row(**bad)]) if judged.broken]
+    assert any(sentence in one for one in told), told
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_broken_promise_is_exit_code_1(monkeypatch, tmp_path, breaks):
+    only = "holder secp2psip drop"
+    monkeypatch.setattr(
+        "sys.argv", ["attack", "--quick", "--jobs", "1", "--calls", "1", "--only", only, "--out", str(tmp_path)]
+    )
+    if breaks:
+        never = promises.Promise("nothing goes wrong, ever", lambda _row: True, lambda row: row["refused"] == 0)
+        monkeypatch.setattr(promises, "PROMISES", (never,))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == int(breaks)
+    rows = json.loads((tmp_path / "attack.json").read_text())
+    wanted = [
+        "variant",
+        "attack",
+        "level",
+        "liars",
+        "of",
+        "k",
+        "n",
+        "calls",
+        "ok",
+        "refused",
+        "stale",
+        "forged",
+        "p50_ms",
+        "p99_ms",
+        "ci95",
+    ]
+    assert rows
+    assert all(set(wanted) <= set(one) for one in rows)
 
 
 def test_a_baseline_that_does_not_fail_is_told():
