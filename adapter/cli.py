@@ -7,12 +7,15 @@ is in screen.py and words.py. Wrong use is one ``error:`` line, one ``hint:`` li
 import argparse
 import difflib
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Final, NoReturn
+from types import ModuleType
+from typing import Any, Final, NoReturn
 
-from adapter.config import APP_NAME, load_settings
+from adapter.config import Settings, load_settings
+from adapter.config_sources import APP_NAME
 from adapter.problems import EXIT_MEANINGS, ExitCode, UsageProblem
 from adapter.running import run
 from adapter.screen import Screen
@@ -29,7 +32,11 @@ COMMANDS: Final = {
     "ring": "the nodes of the ring, as this device sees them",
     "status": "the adapter that runs here: users, phones, what expires when",
     "doctor": "look for what keeps phones here from calling and being called",
+    "config": "the configuration: each setting, its value, and where that comes from",
+    "completion": "what bash, zsh or fish need to complete these commands",
 }
+STARTERS: Final = frozenset({"call", "listen", "adapter"})
+"""The commands that a new user begins with: they ask what cannot be found out."""
 _USAGE: Final = f"usage: {APP_NAME} COMMAND [OPTIONS]"
 _INTRODUCTION: Final = """\
 Calls people on your own network by name: no SIP server, and nobody to trust.
@@ -67,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def overview() -> str:
     """Return what `secp2psip --help` prints."""
-    commands = "".join(f"  {name:<9}{summary}\n" for name, summary in COMMANDS.items())
+    commands = "".join(f"  {name:<11}{summary}\n" for name, summary in COMMANDS.items())
     return f"{_USAGE}\n\n{_INTRODUCTION}{commands}{_FIRST_STEPS}\n{exit_codes()}\n"
 
 
@@ -85,13 +92,7 @@ def _run(name: str, words: Sequence[str]) -> ExitCode:
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
         raise UsageProblem(f"no command {name!r}", hint=hint)
     command = importlib.import_module(f"adapter.commands.{name}")
-    parser = _Parser(
-        prog=f"{APP_NAME} {name}",
-        description=COMMANDS[name],
-        epilog=f"examples:\n{command.EXAMPLES}\n\n{exit_codes()}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = _Parser(prog=f"{APP_NAME} {name}", **_form(name, command))
     command.add_arguments(parser)
     # intermixed: "keys export --user alice FILE" has an option between two positional words
     args = parser.parse_intermixed_args(words)
@@ -100,15 +101,47 @@ def _run(name: str, words: Sequence[str]) -> ExitCode:
         flags["users"] = [flags["users"]]
     settings = load_settings(flags, config=args.config)
     screen = Screen(json=settings.json, trace=settings.trace)
-    return run(command.run(args, settings, screen), screen)
+    return run(_begin(name, command, args, settings, screen), screen)
+
+
+async def _begin(
+    name: str, command: ModuleType, args: argparse.Namespace, settings: Settings, screen: Screen
+) -> ExitCode:
+    if name in STARTERS:
+        settings = await importlib.import_module("adapter.first_run").welcome(settings, screen)
+    code: ExitCode = await command.run(args, settings, screen)
+    return code
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """Return one parser with every command in it, as completion needs it; all commands are imported for that."""
+    parser = _Parser(prog=APP_NAME, description=_INTRODUCTION.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("-V", "--version", action="version", version=version(APP_NAME))
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = importlib.import_module(f"adapter.commands.{name}")
+        command.add_arguments(commands.add_parser(name, help=summary, **_form(name, command)))
+    return parser
+
+
+def _form(name: str, command: ModuleType) -> dict[str, Any]:
+    return {
+        "description": COMMANDS[name],
+        "epilog": f"examples:\n{command.EXAMPLES}\n\n{exit_codes()}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,
+    }
 
 
 class _Parser(argparse.ArgumentParser):
     """Argparse whose errors are ours."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print."""
-        raise UsageProblem(message, hint=f"{self.prog} --help shows how it is used")
+        """Raise what argparse would print, with the nearest option where one was misspelt."""
+        hint = f"{self.prog} --help shows how it is used"
+        wrong = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
+        near = difflib.get_close_matches(wrong[1], self._option_string_actions, n=1, cutoff=0.75) if wrong else []
+        raise UsageProblem(message, hint=f"did you mean {near[0]}? {hint}" if near else hint)
 
 
 if __name__ == "__main__":

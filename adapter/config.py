@@ -1,4 +1,4 @@
-"""What the user wants: flags over one TOML file over defaults, as one frozen value.  I/O: reads that file.
+"""What the user wants: flags over variables over one TOML file over defaults, as one frozen value.  I/O: none itself.
 
 The file is ``config.toml`` in the user's configuration directory, or the one of ``--config``; every key is a flag too::
 
@@ -9,16 +9,17 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     ring = "192.168.1.20:0"
     state = "~/.local/state/secp2psip"
     accept = "everyone"          # whose calls are taken: "everyone", "contacts" or "nobody"
+    mic = "headset"              # microphone and speaker, as secp2psip devices names them
+    speaker = "headset"
     code = "enrolment code, where the bootstrap server asks for one"
     overlay_key = "32 hexadecimal digits: the only bootstrap key to trust"
 
-and two tables that are no flags: ``[phones]`` and ``[limits]`` (:mod:`adapter.config_tables`).
+and two tables that are no flags: ``[phones]`` and ``[limits]`` (:mod:`adapter.config_tables`). Who set what:
+:mod:`adapter.config_sources`, and ``secp2psip config``.
 
 An unknown key is an error: a misspelt one must not pass in silence.
 """
 
-import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -27,6 +28,7 @@ from typing import Any, Final
 
 import platformdirs
 
+from adapter.config_sources import APP_NAME, Chosen, collect
 from adapter.config_tables import read_limits, read_phones
 from adapter.pins import ACCEPT, EVERYONE
 from adapter.problems import UsageProblem
@@ -37,31 +39,13 @@ from overlay.ring.ids import spelt
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
 from overlay.trust.signed import check_overlay
 
-APP_NAME: Final = "secp2psip"
 DEFAULT_SIP_PORT: Final = 5070
 DEFAULT_BOOTSTRAP_PORT: Final = 5480
-MAX_CONFIG_BYTES: Final = 65_536
 MAX_USERS: Final = 32
 """Users of one adapter."""
 MAX_PORT: Final = 65_535
 
 Address = tuple[str, int]
-_KEYS: Final = frozenset(
-    {
-        "user",
-        "users",
-        "bootstrap",
-        "sip",
-        "ring",
-        "state",
-        "code",
-        "accept",
-        "overlay",
-        "overlay_key",
-        "phones",
-        "limits",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +70,10 @@ class Settings:
     """Enrolment code, where the bootstrap server asks for one."""
     overlay_key: bytes | None = None
     """16-byte thumbprint of the only bootstrap key to trust."""
+    mic: str = ""
+    """The microphone of the built-in softphone; empty: the usual one."""
+    speaker: str = ""
+    """The same for its speaker."""
     phones: Mapping[str, PhoneSecret] = field(default_factory=dict)
     """Users whose phones on other hosts are served, with what those prove themselves with."""
     limits: Limits = DEFAULT_LIMITS
@@ -102,13 +90,17 @@ class Settings:
 
 
 def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Settings:
-    """Return `flags` (None: not given) over the file `config` over the defaults. Raises UsageProblem."""
-    chosen = _read(config) | {key: value for key, value in flags.items() if key in _KEYS and value not in (None, [])}
-    users = chosen.get("users") or ([chosen["user"]] if "user" in chosen else [])
+    """Return `flags` (None: not given) over variables over the file over the defaults. Raises UsageProblem."""
+    return settings_of(collect(flags, config=config), trace=bool(flags.get("trace")), json=bool(flags.get("json")))
+
+
+def settings_of(sources: Mapping[str, Chosen], *, trace: bool = False, json: bool = False) -> Settings:
+    """Return the settings that were chosen, checked, over the defaults. Raises UsageProblem."""
+    chosen = {key: one.value for key, one in sources.items()}
     state = _text(chosen, "state")
     return Settings(
         state_dir=Path(state).expanduser().absolute() if state else default_state_dir(),
-        users=parse_users(users),
+        users=parse_users(chosen.get("users", [])),
         bootstrap=_bootstrap(chosen),
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
         ring=_address(chosen, "ring", 0),
@@ -116,10 +108,12 @@ def load_settings(flags: Mapping[str, Any], *, config: Path | None = None) -> Se
         code=_text(chosen, "code"),
         overlay=_overlay(_text(chosen, "overlay")),
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
+        mic=_text(chosen, "mic"),
+        speaker=_text(chosen, "speaker"),
         phones=read_phones(chosen.get("phones", {})),
         limits=read_limits(chosen.get("limits", {})),
-        trace=bool(flags.get("trace")),
-        json=bool(flags.get("json")),
+        trace=trace,
+        json=json,
     )
 
 
@@ -132,11 +126,6 @@ def default_state_dir() -> Path:
         return platformdirs.user_state_path(APP_NAME)
     except RuntimeError:
         raise UsageProblem("there is no home directory", hint="set HOME, or name a place with --state DIR") from None
-
-
-def default_config_file() -> Path:
-    """Return where the configuration file is looked for: ``~/.config/secp2psip/config.toml`` by default."""
-    return platformdirs.user_config_path(APP_NAME) / "config.toml"
 
 
 def parse_user(text: str) -> str:
@@ -183,31 +172,6 @@ def _is_ipv6(host: str) -> bool:
         return ip_address(host).version == 6  # noqa: PLR2004 -- the version's own number
     except ValueError:
         return False
-
-
-def _read(config: Path | None) -> dict[str, Any]:
-    try:
-        path = config if config is not None else default_config_file()
-    except RuntimeError:  # a user without a home has no configuration file there
-        return {}
-    try:
-        with path.open("rb") as file:
-            values = tomllib.loads(file.read(MAX_CONFIG_BYTES).decode())
-            mode = os.fstat(file.fileno()).st_mode
-    except FileNotFoundError:
-        if config is None:
-            return {}
-        raise UsageProblem(f"there is no file {path}", hint="check the path given with --config") from None
-    except OSError as error:
-        raise UsageProblem(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from None
-    except ValueError as error:
-        raise UsageProblem(f"{path} is not TOML: {error}", hint='a line looks like this: users = ["alice"]') from None
-    unknown = sorted(values.keys() - _KEYS)
-    if unknown:
-        raise UsageProblem(f"{path} has an unknown key {unknown[0]!r}", hint=f"there are: {', '.join(sorted(_KEYS))}")
-    if "phones" in values and mode & 0o077:
-        raise UsageProblem(f"others can read the passwords in {path}", hint=f"chmod 600 {path}")
-    return values
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:

@@ -63,6 +63,13 @@ class Screen:
         elif (text := sentence(clean, trace=self.trace)) is not None:
             self._tell(Lines(text, indent=INDENT.get(clean["event"], FURTHER)))
 
+    def show_script(self, event: Event) -> None:
+        """Tell an event whose `script` is our own text for another program: it goes out as it is."""
+        if self.json:
+            self._write_json(event)
+        else:
+            self._out.file.write(f"{event['script']}\n")
+
     def show_error(self, error: BaseException) -> ExitCode:
         """Tell what went wrong and how to mend it; return the exit code for it."""
         trouble = describe(error)

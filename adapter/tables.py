@@ -268,8 +268,25 @@ def _end_of(row: Event) -> Text:
     return Text(f"missed: {talk.get('reason', '')}", style=_BAD)
 
 
+def config_table(event: Event) -> list[RenderableType]:
+    """Show each setting, its value and who set it."""
+    table = Rows("setting", "value", "from")
+    for row in _rows(event, "settings"):
+        value = row.get("value")
+        text = ", ".join(map(str, value)) if isinstance(value, list) else ""
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} = {number}" for key, number in value.items())
+        source = str(row.get("source", ""))
+        table.add_row(
+            str(row.get("key", "")), text or str(value), Text(source, style=_QUIET if source == "default" else _GOOD)
+        )
+    there = "" if event.get("there") else " (not there yet)"
+    return [table, Text(f"file: {event.get('file')}{there}")]
+
+
 TABLES: Final[Mapping[str, Callable[[Event], list[RenderableType]]]] = {
     "calls": calls_table,
+    "config": config_table,
     "contacts": contacts_table,
     "devices": devices_table,
     "lookup": lookup_table,

@@ -79,7 +79,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
             hint="name somebody else, or say who calls with --user",
         )
     check_sound(args.play, args.record)
-    sound = await choose_devices(args)
+    sound = await choose_devices(args, settings)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, caller, screen.show)
     sound.tell(screen)

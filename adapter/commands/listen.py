@@ -51,7 +51,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     """Wait for calls until enough came or Ctrl-C."""
     user = choose_user(settings)
     check_sound(args.play, args.record)
-    sound = await choose_devices(args)
+    sound = await choose_devices(args, settings)
     with screen.waiting("reaching the ring"):
         link = await open_link(settings, user, screen.show)
     sound.tell(screen)

@@ -94,12 +94,17 @@ def add_encryption(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--plain", action="store_true", help="encrypt nothing, with nobody: for looking at the wire")
 
 
-def add_sound(parser: argparse.ArgumentParser) -> None:
-    """Add the files that stand for microphone and speaker."""
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of microphone and speaker."""
     parser.add_argument(
         "--mic", metavar="DEVICE", help="microphone, as secp2psip devices names it, or none (default: the usual one)"
     )
     parser.add_argument("--speaker", metavar="DEVICE", help="the same for the speaker")
+
+
+def add_sound(parser: argparse.ArgumentParser) -> None:
+    """Add microphone and speaker, and the files that stand for them."""
+    add_devices(parser)
     parser.add_argument(
         "--play",
         type=Path,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from adapter.config import Settings
 from adapter.problems import UsageProblem
 from adapter.screen import Screen
 from adapter.softphone.devices import Device
@@ -49,14 +50,14 @@ class Sound:
             screen.show({"event": "keys", "text": self.echo})
 
 
-async def choose_devices(args: argparse.Namespace) -> Sound:
+async def choose_devices(args: argparse.Namespace, settings: Settings) -> Sound:
     """Return microphone and speaker for the phone: a file stands in place of the device that nobody named.
 
     Raises UsageProblem where a device is named that is not there.
     """
     wanted = (
-        NONE if args.mic is None and args.play else args.mic,
-        NONE if args.speaker is None and args.record else args.speaker,
+        NONE if args.mic is None and args.play else settings.mic or None,
+        NONE if args.speaker is None and args.record else settings.speaker or None,
     )
     if wanted == (NONE, NONE):
         return Sound()

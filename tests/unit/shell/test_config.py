@@ -7,13 +7,13 @@ import pytest
 from adapter.config import (
     MAX_USERS,
     Settings,
-    default_config_file,
     default_state_dir,
     format_address,
     load_settings,
     parse_address,
     parse_user,
 )
+from adapter.config_sources import collect, default_config_file, strange_variables
 from adapter.problems import UsageProblem
 from overlay.errors import LocalError
 
@@ -143,3 +143,29 @@ def test_who_has_no_home_is_asked_for_a_place(monkeypatch, tmp_path):
 def test_a_bootstrap_server_has_a_port():
     with pytest.raises(UsageProblem, match="no port 0"):
         load_settings({"bootstrap": "192.0.2.1:0"})
+
+
+def test_a_flag_beats_a_variable_and_a_variable_beats_the_file(file):
+    file.write_text('user = "alice"\nsip = "10.0.0.1"\naccept = "contacts"\n')
+    variables = {"SECP2PSIP_SIP": "10.0.0.2", "SECP2PSIP_USERS": "bob,carol", "SECP2PSIP_CODE": ""}
+    chosen = collect({"sip": "10.0.0.3", "ring": None}, config=None, environment=variables)
+    assert (chosen["sip"].value, chosen["sip"].source) == ("10.0.0.3", "flag --sip")
+    assert (chosen["users"].value, chosen["users"].source) == (["bob", "carol"], "variable SECP2PSIP_USERS")
+    assert (chosen["accept"].value, chosen["accept"].source) == ("contacts", f"file {file}")
+    assert chosen.keys() == {"sip", "users", "accept"}, "what is empty was not chosen"
+
+
+def test_a_variable_counts_in_the_settings(file, monkeypatch):
+    monkeypatch.setenv("SECP2PSIP_BOOTSTRAP", "10.0.0.9")
+    assert load_settings({}).bootstrap == ("10.0.0.9", 5480)
+
+
+def test_a_misspelt_key_is_answered_with_the_nearest(file):
+    file.write_text('bootstrp = "10.0.0.1"\n')
+    with pytest.raises(UsageProblem, match="unknown key 'bootstrp'") as caught:
+        load_settings({})
+    assert caught.value.hint == "did you mean bootstrap?"
+
+
+def test_variables_that_are_no_settings_are_named():
+    assert strange_variables({"SECP2PSIP_SPI": "x", "SECP2PSIP_SIP": "x", "HOME": "/"}) == ["SECP2PSIP_SPI"]

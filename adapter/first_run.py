@@ -1,0 +1,83 @@
+"""The two questions that a new user is asked, where somebody sits at a terminal: who he is, and where the server is.
+
+Neither is asked where the answer is known or can be found: a user of this device, a flag, the configuration, a server
+that announces itself, an adapter that runs. What was answered is kept with the registration, so nobody is asked twice.
+
+I/O: the terminal, files, multicast DNS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from adapter.config import DEFAULT_BOOTSTRAP_PORT, parse_address, parse_user
+from adapter.control_client import ControlClient, NoAdapter
+from adapter.link import users_here
+from adapter.problems import Problem
+from adapter.state import StateDir
+from adapter.way_in import find_way_in
+
+if TYPE_CHECKING:
+    from adapter.config import Settings
+    from adapter.screen import Screen
+
+
+async def welcome(settings: Settings, screen: Screen) -> Settings:
+    """Return the settings with what had to be asked for. Raises Problem for an answer that makes no sense."""
+    state = StateDir(settings.state_dir)
+    if not (screen.is_live and sys.stdin.isatty()) or await _adapter_runs(state):
+        return settings
+    users = settings.users or users_here(state)
+    if not users:
+        users = (parse_user(_ask("your name on this network", usual=_login_name())),)
+        settings = replace(settings, users=users)
+    if settings.bootstrap is not None:
+        return settings
+    try:
+        with screen.waiting("looking for a bootstrap server"):
+            return await find_way_in(settings, users, screen.show)
+    except Problem as problem:
+        if problem.code != "no_bootstrap":
+            raise
+        screen.show({"event": "warning", "text": problem.text, "hint": problem.hint})
+        answer = _ask("address of the bootstrap server, HOST:PORT", usual="")
+        if not answer:
+            raise
+    return replace(settings, bootstrap=parse_address(answer, default_port=DEFAULT_BOOTSTRAP_PORT))
+
+
+async def _adapter_runs(state: StateDir) -> bool:
+    try:
+        client = await ControlClient.connect(state.socket_path)
+    except NoAdapter:
+        return False
+    await client.close()
+    return True
+
+
+def _login_name() -> str:
+    try:
+        return parse_user(os.environ.get("USER", ""))
+    except Problem:
+        return ""
+
+
+def _ask(question: str, *, usual: str) -> str:
+    """Return what a person types, `usual` for nothing. CancelledError for Ctrl-C."""
+    # the loop's own handler would wait for the end of the question
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(f"{question}{f' [{usual}]' if usual else ''}: ").strip() or usual
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        raise asyncio.CancelledError from None
+    except EOFError:
+        sys.stdout.write("\n")
+        return ""
+    finally:
+        signal.signal(signal.SIGINT, before)
