@@ -58,8 +58,8 @@ def test_a_silent_node_costs_less_than_a_second(rto, patience):
     assert len(schedule) >= 3
 
 
-def test_quick_requests_go_out_four_times_in_three_timeouts():
-    assert QUICK.schedule(0.1) == pytest.approx((0.1, 0.175, 0.25, 0.3))
+def test_quick_requests_go_out_five_times_in_three_timeouts():
+    assert QUICK.schedule(0.1) == pytest.approx((0.1, 0.15, 0.2, 0.25, 0.3))
 
 
 def test_nonsense_is_our_own_fault():
