@@ -6,6 +6,7 @@ it hang up and exit, and `end` kills it by its process id where it does not.
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -85,9 +86,17 @@ class Child:
         try:
             await asyncio.wait({self.gone}, timeout=EXIT_S)
         finally:
-            if self.is_running:
-                self._process.kill()
+            self._kill()
             await self.gone
+
+    def _kill(self) -> None:
+        """End the process by force, if it lives.
+
+        Not by Process.kill, which looks first whether it lives and thereby takes its exit code away from asyncio.
+        """
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def _watch(self) -> str:
         """Hand on the child's events until its end, and give the reason of that in words."""
@@ -96,14 +105,20 @@ class Child:
         try:
             while line := await self._reader.readline():
                 self._take(decode_event(line))
-        except (OSError, ValueError, RemoteError, asyncio.QueueFull) as broken:  # ValueError: a line over the limit
+        except (ValueError, RemoteError, asyncio.QueueFull) as broken:  # ValueError: a line over the limit
             flaw = f"its channel is broken ({broken!r})"
-            if self.is_running:
-                self._process.kill()
+            self._kill()
+        except OSError:
+            pass  # it went with a command of ours unread: how it ended says more
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
-        code = await self._process.wait()
+        try:
+            code = await asyncio.wait_for(self._process.wait(), EXIT_S)
+        except TimeoutError:
+            flaw = flaw or "it closed its channel and did not exit"
+            self._kill()
+            code = await self._process.wait()
         last_words = await tail
         return flaw or cause_of_death(code, last_words)
 
