@@ -173,7 +173,14 @@ def _redirected(event: Event) -> Text:
 
 def _incoming(event: Event) -> Text:
     who = name_in(str(event["remote_uri"]))
+    if event.get("waiting"):
+        return Text.assemble((f"{who} is calling too", "bold"), ": a puts this call on hold and answers, d declines")
     return Text.assemble((f"{who} is calling", "bold"), f" from {event.get('source', 'somewhere')}")
+
+
+def _missed(event: Event) -> Text:
+    how = "" if event.get("announced") else " (nobody announced it)"
+    return Text(f"missed call from {event.get('peer')}{how}: another call was up", style=_DOUBT)
 
 
 def _established(event: Event) -> Text:
@@ -227,7 +234,9 @@ def _troubled(event: Event) -> Text:
 
 
 def _child_died(event: Event) -> Text:
-    return Text(f"the softphone's own process died: {event.get('reason', '')}", style=_BAD)
+    text = Text(f"the softphone's own process died: {event.get('reason', '')}", style=_BAD)
+    peers = [str(peer) for peer in event.get("peers") or ()]
+    return text.append(f"\nthe call with {' and '.join(peers)} is over") if peers else text
 
 
 def _listening(event: Event) -> Text:
@@ -298,6 +307,7 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "ringing": lambda _: Text("ringing"),
     "redirected": _redirected,
     "incoming": _incoming,
+    "missed": _missed,
     "turned-away": _turned_away,
     "established": _established,
     "audio-lost": _audio_lost,

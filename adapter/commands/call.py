@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.calls.contacts import digest_in
 from adapter.commands import options
-from adapter.commands.conversation import AdapterWatch, phone_event, register
-from adapter.commands.history import CALLER, History
+from adapter.commands.conversation import AdapterWatch, caller_of, phone_event, register
+from adapter.commands.history import CALLEE, CALLER, History
 from adapter.commands.sound import Sound, check_sound, choose_devices
 from adapter.commands.talking import Talk
 from adapter.config import Settings, format_address, parse_user
@@ -118,6 +118,7 @@ class _Calling:
         self._caller, self._callee = caller, callee
         self._history = history
         self._call = ""
+        self._number = 0
         self._play: Path | None = args.play
         self._record: Path | None = args.record
         self._duration_s: float | None = args.duration
@@ -150,7 +151,7 @@ class _Calling:
             self._screen.show({"event": "calling", "to": self._callee, "user": self._caller, "adapter": sip})
             watch.expect(self._callee)
             self._deadline = asyncio.get_running_loop().time() + self._timeout_s
-            await self._phone.call(f"sip:{self._callee}@{sip}")
+            self._number = await self._phone.call(f"sip:{self._callee}@{sip}")
             self._screen.wait(f"calling {self._callee}", clock=True)
             while not isinstance(event := await self._next(), events.Ended | events.ChildDied):
                 await self._show(event, watch)
@@ -205,6 +206,8 @@ class _Calling:
                 self._call = digest_in(contact)
             case events.Troubled():
                 told |= {"peer": self._callee}
+            case events.Missed():
+                told |= await self._missed(event, watch)
             case events.Ringing():
                 self._screen.wait(f"{self._callee}'s phone rings", clock=True)
             case events.Established():
@@ -214,10 +217,20 @@ class _Calling:
                 told |= {"peer": self._callee} | await watch.proof()
         self._screen.show(told)
         if isinstance(event, events.Established):
-            self._talk = Talk(self._phone, self._screen, peer=self._callee)
+            self._talk = Talk(self._phone, self._screen, peer=self._callee, call=self._number)
             self._talk.begin()
         elif self._talk is not None:
             self._talk.note(event)
+
+    async def _missed(self, event: events.Missed, watch: AdapterWatch) -> dict[str, object]:
+        """Keep that somebody called meanwhile, where that was announced; return what is proved of him."""
+        other = caller_of(event)
+        proof, flaw = await watch.claim(event, other)
+        if not flaw:
+            names = {"caller": other, "callee": self._caller}
+            self._history.keep(event, side=CALLEE, call=digest_in(event.request_uri), **names)
+        told: dict[str, object] = {"peer": other}
+        return told | proof
 
     def _adapter_gone(self) -> None:
         self._screen.show({"event": "adapter-gone", "in_call": True})

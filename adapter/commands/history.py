@@ -32,6 +32,7 @@ _KEPT: Final = (
     "rating",
     "mos",
 )
+BUSY: Final = "busy"
 PHONE_DIED: Final = "phone died"
 
 
@@ -43,7 +44,13 @@ class History:
         self._screen = screen
 
     def keep(
-        self, over: events.Ended | events.ChildDied, *, side: str, caller: str, callee: str, call: str = ""
+        self,
+        over: events.Ended | events.ChildDied | events.Missed,
+        *,
+        side: str,
+        caller: str,
+        callee: str,
+        call: str = "",
     ) -> None:
         """Keep the end of a call; `side` is ours, `call` the digest of its token, empty where it had none.
 
@@ -57,8 +64,10 @@ class History:
             self._screen.show({"event": "warning", "text": text, "hint": "is the disk full?"})
 
 
-def talk_of(over: events.Ended | events.ChildDied) -> dict[str, Any]:
+def talk_of(over: events.Ended | events.ChildDied | events.Missed) -> dict[str, Any]:
     """Return the end of a call as the history keeps it."""
+    if isinstance(over, events.Missed):
+        return {"cause": BUSY, "reason": "another call was up", "established": False}
     if isinstance(over, events.ChildDied):
         return {"cause": PHONE_DIED, "reason": over.reason, "established": False}
     found = {"status": over.status} | {name: getattr(over, name) for name in _KEPT}

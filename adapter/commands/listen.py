@@ -26,7 +26,8 @@ EXAMPLES: Final = """\
   secp2psip listen --user bob
   secp2psip listen --user bob --bootstrap 192.168.1.10:5480
   secp2psip listen --user bob --auto-answer --play hello.wav --record heard.wav
-  secp2psip listen --user bob --auto-answer --calls 1 --json"""
+  secp2psip listen --user bob --auto-answer --calls 1 --json
+  secp2psip listen --user bob --auto-answer --lines 10 --play hours.wav   ten callers at once hear it"""
 RETURN_EVERY_S: Final = 1.0
 """How often an adapter that went away is looked for; one connect(2) on a Unix socket each."""
 
@@ -39,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow-unannounced",
         action="store_true",
         help="take calls too that no adapter announced: nothing proves who they are from",
+    )
+    parser.add_argument(
+        "--lines",
+        type=options.lines,
+        metavar="N",
+        help="calls at a time, others hear busy (default: 2, the second waits; with --auto-answer 1)",
     )
     options.add_sound(parser)
     options.add_encryption(parser)
@@ -75,6 +82,7 @@ class _Listening:
         self._screen = screen
         self._user = user
         self._auto_answer: bool = args.auto_answer
+        self._lines: int = args.lines or (1 if args.auto_answer else 2)
         self._is_strict: bool = not args.allow_unannounced
         self._plain: bool = args.plain
         self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
@@ -127,6 +135,8 @@ class _Listening:
             microphone=self._sound.microphone,
             speaker=self._sound.speaker,
             levels=self._screen.is_live,
+            lines=self._lines,
+            together=self._auto_answer,
             codecs=self._codecs,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,

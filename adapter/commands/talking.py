@@ -24,8 +24,11 @@ QUIETEST: Final = 0.02
 class Talk:
     """One call that is up; a new one for each."""
 
-    def __init__(self, phone: Softphone, screen: Screen, *, peer: str) -> None:
-        self._phone, self._screen, self._peer = phone, screen, peer
+    def __init__(self, phone: Softphone, screen: Screen, *, peer: str, call: int) -> None:
+        """`call` is the phone's number of it."""
+        self._phone, self._screen, self._peer, self._call = phone, screen, peer, call
+        self.is_shown = True
+        """The moving line is this call's."""
         self._since = time.monotonic()
         self._muted = self._held = self._held_there = False
         self._volume = VOLUMES.index(100)
@@ -34,7 +37,7 @@ class Talk:
     def begin(self) -> None:
         """Show that the call is up."""
         self._screen.show({"event": "keys", "text": HELP})
-        self._show()
+        self.show()
 
     async def press(self, key: str) -> bool:
         """Do what a key stands for; False where it stands for nothing here."""
@@ -57,31 +60,34 @@ class Talk:
                 self._held_there = on
             case _:
                 return
-        self._show()
+        self.show()
 
     async def _press(self, key: str) -> bool:
         match key:
             case "m":
-                await self._phone.mute(on=not self._muted)
+                await self._phone.mute(on=not self._muted, call=self._call)
                 self._muted = not self._muted
                 self._screen.show({"event": "muted", "on": self._muted})
             case "p":
-                await self._phone.hold(on=not self._held)  # Held follows
+                await self._phone.hold(on=not self._held, call=self._call)  # Held follows
             case "+" | "=" | "-":
                 step = -1 if key == "-" else 1
                 self._volume = min(max(0, self._volume + step), len(VOLUMES) - 1)
-                await self._phone.volume(VOLUMES[self._volume])
+                await self._phone.volume(VOLUMES[self._volume], call=self._call)
             case "?":
                 self._screen.show({"event": "keys", "text": HELP})
             case _ if key in DIAL_KEYS:
-                await self._phone.digits(key)
+                await self._phone.digits(key, call=self._call)
                 self._screen.show({"event": "dialled", "digits": key})
             case _:
                 return False
-        self._show()
+        self.show()
         return True
 
-    def _show(self) -> None:
+    def show(self) -> None:
+        """Set the moving line to this call, where it is this call's."""
+        if not self.is_shown:
+            return
         states = [
             "muted" if self._muted else "",
             "on hold" if self._held else "",

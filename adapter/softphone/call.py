@@ -54,7 +54,7 @@ class LiveCall(pj.Call):
         self,
         account: pj.Account,
         *,
-        emit: Callable[[events.Event], None],
+        emit: Callable[[events.CallEvent], None],
         audio: CallAudio,
         own_host: str,
         forbidden: frozenset[str],
@@ -89,6 +89,7 @@ class LiveCall(pj.Call):
         self._hung_up_at: float | None = None
         self._disconnected: tuple[float, int, str] | None = None
         self._held: str = ""
+        self._parked = False
         self._dead = False
 
     # ------------------------------------------------------------------ what the switchboard asks
@@ -119,9 +120,23 @@ class LiveCall(pj.Call):
         settled = self._established_at is not None or self._doom is not None or self._disconnected is not None
         return not (self._outgoing or settled)
 
+    def is_on_its_way(self) -> bool:
+        """Tell whether it is an encrypted call of ours that nobody has answered yet."""
+        return self._outgoing and self.encrypted and self._established_at is None
+
     def is_up(self) -> bool:
         """Tell whether the call stands and may be muted, held and dialled into."""
         return self._established_at is not None and self._doom is None and self._disconnected is None
+
+    @property
+    def record(self) -> str:
+        """Where it is recorded, or nothing."""
+        return self._audio.record
+
+    @property
+    def is_held_here(self) -> bool:
+        """We put the call on hold, whether or not the other side has agreed yet."""
+        return self._parked
 
     def mute(self, *, on: bool) -> None:
         """Send silence, or sound again."""
@@ -136,9 +151,11 @@ class LiveCall(pj.Call):
         parameters = _parameters()
         if on:
             self.setHold(parameters)
+            self._audio.leave_card()
         else:
             parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
             self.reinvite(parameters)
+        self._parked = on
 
     def dial_digits(self, digits: str) -> None:
         """Send keys of the dial pad; raises pj.Error where the other side takes none."""

@@ -7,6 +7,7 @@ media clock's thread; no call of PJSIP is made there.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pjsua2 as pj
@@ -22,6 +23,8 @@ RINGBACK: Final = ((425, 0, 1000, 4000),)
 """Two frequencies in Hz, milliseconds on and off: what a caller hears while it rings there [ITU-T E.180]."""
 RING: Final = ((660, 880, 400, 200), (660, 880, 400, 3000))
 """What the called person hears."""
+WAITING: Final = ((425, 0, 200, 200), (425, 0, 200, 4400))
+"""What somebody hears who is called while he talks [ITU-T E.180]."""
 LOUDEST: Final = 255
 """PJSIP's levels go from 0 to this."""
 
@@ -41,8 +44,6 @@ class SoundCard:
         self._port = _Port()
         self._tone: pj.ToneGenerator | None = None
         self._remote: pj.AudioMedia | None = None
-        self.holes = (0, 0)
-        """Frames of 20 ms that the microphone and the speaker of the last call missed."""
         if self._microphone or self._speaker:
             form = pj.MediaFormatAudio()
             form.init(pj.PJMEDIA_FORMAT_PCM, RATE_HZ, 1, FRAME_MS * 1000, 16)
@@ -63,15 +64,25 @@ class SoundCard:
             self._open_speaker(self._speaker)
             remote.startTransmit(self._port)
 
-    def detach(self) -> None:
-        """Let go of the call, of the microphone and of the speaker, and count what they lost in it."""
+    def detach(self, remote: pj.AudioMedia, *, is_live: bool) -> tuple[int, int]:
+        """Let go of a call's stream, of the microphone and of the speaker; nothing where another call has them.
+
+        `is_live`: the stream runs on, as before a hold; the place of one that ended may be another's already. Returns
+        how many frames of 20 ms microphone and speaker missed in it.
+        """
+        if remote is not self._remote:
+            return 0, 0
         self.hush()
         self._remote = None
-        self._close()
+        if is_live and self._has_port:
+            with contextlib.suppress(pj.Error):  # they were never joined
+                self._port.stopTransmit(remote)
+                remote.stopTransmit(self._port)
+        return self._close()
 
     def sound(self, tones: tuple[tuple[int, int, int, int], ...]) -> None:
-        """Play tones on the speaker, again and again, until `hush` or `attach`."""
-        if self._speaker is None or self._tone is not None or self._remote is not None:
+        """Play tones on the speaker, into a call that is heard there too, again and again, until `hush` or `attach`."""
+        if self._speaker is None or self._tone is not None:
             return
         self._open_speaker(self._speaker)
         tone = self._tone = pj.ToneGenerator()
@@ -99,8 +110,10 @@ class SoundCard:
         return self._port.getTxLevel() / LOUDEST, self._port.getRxLevel() / LOUDEST
 
     def close(self) -> None:
-        """End everything; PJSIP is destroyed after this."""
-        self.detach()
+        """End everything; PJSIP is destroyed after this, and no call is left."""
+        self.hush()
+        self._remote = None
+        self._close()
         if self._has_port:
             self._has_port = False
             self._port.__swig_destroy__(self._port)
@@ -109,14 +122,15 @@ class SoundCard:
         if self._port.speaker is None:
             self._port.speaker = Speaker(end, on_lost=lambda: self._on_lost("speaker"))
 
-    def _close(self) -> None:
+    def _close(self) -> tuple[int, int]:
         microphone, self._port.microphone = self._port.microphone, None
         speaker, self._port.speaker = self._port.speaker, None
-        self.holes = (0 if microphone is None else microphone.holes, 0 if speaker is None else speaker.holes)
+        holes = (0 if microphone is None else microphone.holes, 0 if speaker is None else speaker.holes)
         if microphone is not None:
             microphone.close()
         if speaker is not None:
             speaker.close()
+        return holes
 
 
 class _Port(pj.AudioMediaPort):

@@ -8,6 +8,8 @@ from typing import Final
 
 from adapter.softphone.message import Message
 
+MAX_LINES: Final = 3
+"""Calls at a time in one child. The wheel was built for four; the fourth is the one who hears busy and is told of."""
 MAX_VOLUME: Final = 300
 MAX_DIGITS: Final = 32
 CODECS: Final = ("G722", "PCMU", "PCMA")
@@ -17,6 +19,14 @@ CODECS: Final = ("G722", "PCMU", "PCMA")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Message):
     """What the parent asks of the child."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallCommand(Command):
+    """What is asked of one call; Failed where there is none that it could mean."""
+
+    call: int = 0
+    """Its number, as events bear it; 0: the one that rings, for Answer and Ring, else the one that is not on hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,10 @@ class Open(Command):
     """WAV file that takes what the other side says, 16 kHz; each call writes it anew; empty: none."""
     auto_answer: bool = False
     """Answer an incoming call at once."""
+    lines: int = 1
+    """Calls at a time, 1 to MAX_LINES; whoever calls beyond hears 486."""
+    together: bool = False
+    """They all go on at a time, as where a file is played to many; False: to answer one puts the other on hold."""
     codecs: tuple[str, ...] = CODECS
     """Codec names, best first; every other codec is off."""
     microphone: str = ""
@@ -74,32 +88,32 @@ class Call(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Command):
-    """Answer the incoming call; Done or Failed."""
+class Answer(CallCommand):
+    """Answer the incoming call; Done or Failed. The call that is up is put on hold, but for Open.together."""
 
     status: int = 200
     """200 takes the call; 403, 480, 486 and 603 refuse it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HangUp(Command):
+class HangUp(CallCommand):
     """End the call there is, in whatever state; always Done, Ended follows where there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ring(Command):
+class Ring(CallCommand):
     """Ring for the call that waits to be answered; Done, without a sound where there is no speaker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mute(Command):
+class Mute(CallCommand):
     """Send silence in place of our sound, or our sound again; Done, or Failed where no call is up."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Volume(Command):
+class Volume(CallCommand):
     """Set how loud the other side is heard; Done, or Failed where no call is up."""
 
     percent: int
@@ -107,14 +121,17 @@ class Volume(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(Command):
-    """Put the call on hold, or go on with it; Held follows. Failed where no call is up [RFC 3264 §8.4]."""
+class Hold(CallCommand):
+    """Put the call on hold, or go on with it; Held follows. Failed where no call is up [RFC 3264 §8.4].
+
+    To go on with one call puts the other on hold, but for Open.together.
+    """
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Digits(Command):
+class Digits(CallCommand):
     """Send keys of the dial pad into the call; Done, or Failed where no call is up [RFC 4733]."""
 
     digits: str

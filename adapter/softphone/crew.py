@@ -7,8 +7,11 @@ any more. No call is lost over it, and none over a child that dies but the call 
 
 import asyncio
 import contextlib
+import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final
 
 from adapter.softphone import commands, events
@@ -21,20 +24,28 @@ UNDERWAY_S: Final = 5.0
 """How long a call may be on its way to a child that is no longer registered: the caller's adapter asked ours a moment
 ago, and its phone gives an INVITE 4 s."""
 BUSY: Final = 486
+SPARE_LINES: Final = 1
+"""Free lines of a child at which the next one is started, so that it is there before they are taken: it needs half a
+second, and who calls in a burst that is quicker hears busy."""
 
 
 class Crew:
     """The children that run by one plan."""
 
-    def __init__(self, plan: commands.Open, tell: Callable[[events.Event], None]) -> None:
-        """`tell` gets every event, and may raise asyncio.QueueFull to have the child that sent it ended."""
+    def __init__(self, plan: commands.Open, tell: Callable[[events.Event], None], *, lines: int) -> None:
+        """`tell` gets every event, and may raise asyncio.QueueFull to have the child that sent it ended.
+
+        `lines` calls at a time are taken, a few by each child.
+        """
         self._plan = plan
+        self._lines = lines
+        self._serials = itertools.count()
         self._tell = tell
         self.opened = events.Opened(at=0.0, address="")
         """Addresses and certificate of the child that takes the next call, or took the last."""
         self._worker: Worker | None = None
         self._elders: list[Worker] = []
-        self._shunned: set[Worker] = set()
+        self._shunned: set[int] = set()
         self._registers = self._is_closing = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._relief: asyncio.Task[None] | None = None
@@ -46,11 +57,23 @@ class Crew:
             raise PhoneError("the phone's process is not running")
         return self._worker
 
-    @property
-    def in_charge(self) -> Worker:
-        """The child that has the call, else the one that takes the next; PhoneError where there is none."""
-        held = [elder for elder in self._elders if elder.is_in_call and elder not in self._shunned]
+    def of(self, call: int) -> Worker:
+        """Find the child that has a call; with 0 the one that has any, else the one that takes the next.
+
+        PhoneError where there is none.
+        """
+        if call:
+            found = [worker for worker in self._all() if worker.has(call)]
+            if not found:
+                raise PhoneError("the phone's process of that call is gone")
+            return found[0]
+        held = [elder for elder in self._elders if elder.live - self._shunned]
         return held[0] if held else self.worker
+
+    @property
+    def live(self) -> set[int]:
+        """The numbers of all calls that are up or on their way."""
+        return set().union(*(worker.live for worker in self._all())) - self._shunned
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -91,19 +114,23 @@ class Crew:
     # ------------------------------------------------------------------ one child after the other
 
     async def _hire(self) -> Worker:
-        worker = await Worker.start(self._plan, self._take)
+        """Start a child with as many lines as are left."""
+        lines = max(1, min(commands.MAX_LINES, self._lines - len(self.live)))
+        worker = await Worker.start(replace(self._plan, lines=lines), self._take, next(self._serials))
         self._follow(self._watch(worker))
         return worker
 
     async def _watch(self, worker: Worker) -> None:
         """Wait for a child's end, and tell of it where nobody asked for it and somebody misses it."""
         reason = await asyncio.shield(worker.gone)
-        in_call = worker.is_in_call and worker not in self._shunned
-        self._shunned.discard(worker)
+        calls = tuple(sorted(worker.live - self._shunned))
+        self._shunned -= worker.live
         if worker in self._elders:
             self._elders.remove(worker)
-        if not worker.is_ending and (in_call or worker is self._worker):
-            self._tell(events.ChildDied(at=time.monotonic(), reason=clip(reason), in_call=in_call))
+        if not worker.is_ending and (calls or worker is self._worker):
+            worker.live.clear()
+            died = events.ChildDied(at=time.monotonic(), reason=clip(reason), in_call=bool(calls), calls=calls)
+            self._tell(died)
 
     async def _relieve(self) -> None:
         """Put a new child in the place of the one there is; where none comes up, all stays as it was."""
@@ -136,26 +163,35 @@ class Crew:
     # ------------------------------------------------------------------ what the children tell
 
     def _take(self, worker: Worker, event: events.Event) -> None:
+        number = event.call if isinstance(event, events.CallEvent) else 0
         match event:
-            case events.Incoming() if any(one.is_in_call for one in self._all() if one is not worker):
-                self._shunned.add(worker)
-                self._follow(self._refuse(worker))
+            case events.Missed():
+                pass
+            case events.Incoming() if len(self.live) > self._lines:
+                self._shunned.add(number)
+                self._follow(self._refuse(worker, number))
+                fields = {part.name: getattr(event, part.name) for part in dataclasses.fields(event)}
+                self._tell(events.Missed(**fields))
                 return
-            case events.Ended():
-                self._consider_relief(worker)
-                if worker in self._shunned:
-                    self._shunned.discard(worker)
-                    return
-        if worker not in self._shunned:
+            case events.Ended() if number in self._shunned:
+                self._shunned.discard(number)
+                return
+        self._consider_relief(worker)
+        if number not in self._shunned:
             self._tell(event)
 
-    async def _refuse(self, worker: Worker) -> None:
+    async def _refuse(self, worker: Worker, number: int) -> None:
         with contextlib.suppress(PhoneError):  # the caller gave up by himself
-            await worker.ask(commands.Answer(status=BUSY))
+            await worker.ask(commands.Answer(call=number, status=BUSY))
 
     def _consider_relief(self, worker: Worker) -> None:
-        is_due = worker is self._worker and worker.calls >= CALLS_BEFORE_RELIEF and not self._is_closing
-        if is_due and (self._relief is None or self._relief.done()):
+        """Start the next child where this one has grown and is idle, or has hardly a line left and more are allowed."""
+        if worker is not self._worker or self._is_closing or (self._relief is not None and not self._relief.done()):
+            return
+        has_grown = worker.calls >= CALLS_BEFORE_RELIEF and not worker.live
+        is_more_allowed = self._lines > worker.lines + len(self.live - worker.live)
+        is_full = is_more_allowed and len(worker.live) >= max(1, worker.lines - SPARE_LINES)
+        if has_grown or is_full:
             self._relief = self._follow(self._relieve())
 
     def _follow(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

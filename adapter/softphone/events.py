@@ -20,6 +20,14 @@ class Event(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallEvent(Event):
+    """What the child tells of one of its calls."""
+
+    call: int = 0
+    """Which one: a number of its own for each call of a phone, above 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opened(Event):
     """The user agent runs."""
 
@@ -37,6 +45,8 @@ class Done(Event):
 
     about: str
     """Kind of the command, such as `call`."""
+    call: int = 0
+    """The number of the call that was placed; 0 for every other command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +68,19 @@ class Registered(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trying(Event):
+class Trying(CallEvent):
     """100 came: the first from the adapter, one after Redirected from the other phone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ringing(Event):
+class Ringing(CallEvent):
     """The other phone rings (180, 182, 183)."""
 
     status: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Redirected(Event):
+class Redirected(CallEvent):
     """A 302 came, passed the checks, and the next INVITE goes to its Contact."""
 
     contact: str
@@ -80,8 +90,8 @@ class Redirected(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming(Event):
-    """Somebody calls and no other call is up."""
+class Incoming(CallEvent):
+    """Somebody calls, and a line is free."""
 
     remote_uri: str
     """The From header's URI: unproven."""
@@ -94,7 +104,12 @@ class Incoming(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Established(Event):
+class Missed(Incoming):
+    """Somebody called and every line was taken: he heard 486 Busy Here, and nothing more is told of that call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Established(CallEvent):
     """200 and ACK passed, media runs."""
 
     status: int
@@ -123,7 +138,7 @@ class Levels(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held(Event):
+class Held(CallEvent):
     """The call is on hold, or goes on: no sound is expected while it is."""
 
     on: bool
@@ -132,14 +147,14 @@ class Held(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Digit(Event):
+class Digit(CallEvent):
     """The other side pressed a key of its dial pad."""
 
     digit: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SoundLost(Event):
+class SoundLost(CallEvent):
     """A microphone or speaker went away, or could not be had; the call goes on without it."""
 
     what: str
@@ -147,7 +162,7 @@ class SoundLost(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quality(Event):
+class Quality(CallEvent):
     """How the call has sounded for the last quality.WINDOW_S; shares of packets in percent."""
 
     codec: str
@@ -169,7 +184,7 @@ class Quality(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Troubled(Event):
+class Troubled(CallEvent):
     """Something began to spoil the sound, or no longer does."""
 
     trouble: str
@@ -186,7 +201,7 @@ class Troubled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioLost(Event):
+class AudioLost(CallEvent):
     """Nothing was received for this long; SoundWatch hangs up later unless sound comes back."""
 
     seconds: float
@@ -208,7 +223,7 @@ CAUSES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended(Event):
+class Ended(CallEvent):
     """The call is over and its recording is complete on disk."""
 
     status: int
@@ -263,3 +278,5 @@ class ChildDied(Event):
     reason: str
     in_call: bool = False
     """A call was up or being set up: it is over, and no Ended comes for it."""
+    calls: tuple[int, ...] = ()
+    """The numbers of these calls."""

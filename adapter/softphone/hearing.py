@@ -23,7 +23,7 @@ TELL_EVERY_S: Final = 5.0
 class Hearing:
     """The sound of one call, from Established on; a hold interrupts it."""
 
-    def __init__(self, emit: Callable[[events.Event], None]) -> None:
+    def __init__(self, emit: Callable[[events.CallEvent], None]) -> None:
         self._emit = emit
         self._tally = Tally()
         self._quality = QualityWatch(0.0)

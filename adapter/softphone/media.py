@@ -31,7 +31,7 @@ class CallAudio:
         self._silence: pj.AudioMedia | None = silence
         self._play = play
         self._loop = loop
-        self._record = record
+        self.record = record
         self._player: pj.AudioMediaPlayer | None = None
         self._recorder: pj.AudioMediaRecorder | None = None
         self._remote: pj.AudioMedia | None = None
@@ -46,9 +46,9 @@ class CallAudio:
             player = pj.AudioMediaPlayer()
             player.createPlayer(self._play, 0 if self._loop else pj.PJMEDIA_FILE_NO_LOOP)
             self._player = player
-        if self._record and self._recorder is None:
+        if self.record and self._recorder is None:
             recorder = pj.AudioMediaRecorder()
-            recorder.createRecorder(self._record)
+            recorder.createRecorder(self.record)
             self._recorder = recorder
         self._remote = remote
         self._silence.startTransmit(remote)
@@ -58,6 +58,10 @@ class CallAudio:
             remote.startTransmit(self._recorder)
         self._card.attach(remote)
         self._adjust()
+
+    def leave_card(self) -> None:
+        """Let go of microphone and speaker, as for a hold; the next `attach` takes them again."""
+        self._let_go(is_live=True)
 
     def mute(self, *, on: bool) -> None:
         """Send silence, or sound again."""
@@ -76,17 +80,21 @@ class CallAudio:
             self._remote.adjustRxLevel(self._sent)  # PJSIP's receiving is the bridge's sending
             self._remote.adjustTxLevel(self._heard)
 
+    def _let_go(self, *, is_live: bool) -> None:
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            microphone, speaker = self._card.detach(remote, is_live=is_live)
+            self.holes = (self.holes[0] + microphone, self.holes[1] + speaker)
+
     def close(self) -> None:
         """Destroy the ports now, not when the collector comes by: the recording is complete after this."""
-        if self._remote is not None:
-            self._card.detach()
-            self.holes = self._card.holes
-        self._remote = self._silence = None
+        self._let_go(is_live=False)
+        self._silence = None
         for port in (self._player, self._recorder):
             if port is not None:
                 port.__swig_destroy__(port)
         if self._recorder is not None:
-            _wait_until_complete(Path(self._record))
+            _wait_until_complete(Path(self.record))
         self._player = self._recorder = None
 
 

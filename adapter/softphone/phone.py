@@ -19,7 +19,10 @@ MAX_EVENTS: Final = 1000
 
 
 class Softphone:
-    """One phone with one account and one call at a time; `events` holds whatever happens, in order."""
+    """One phone with one account; `events` holds whatever happens, in order.
+
+    What is asked of a call names it by the number that its events bear; 0 stands for the only one there is.
+    """
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[events.Event] = asyncio.Queue(MAX_EVENTS)
@@ -38,6 +41,8 @@ class Softphone:
         record: Path | None = None,
         loop: bool = True,
         auto_answer: bool = False,
+        lines: int = 1,
+        together: bool = False,
         codecs: tuple[str, ...] = commands.CODECS,
         microphone: str = "",
         speaker: str = "",
@@ -47,7 +52,10 @@ class Softphone:
         forbidden: tuple[str, ...] = (),
         log: Path | None = None,
     ) -> None:
-        """Start the child and its user agent; fields as in commands.Open. PhoneError where it does not come up."""
+        """Start the child and its user agent; fields as in commands.Open. PhoneError where it does not come up.
+
+        `lines` may be more than a child has: further children are started as calls come.
+        """
         if self.is_running:
             raise LocalError("the phone is started already")
         if ":" in host:
@@ -62,6 +70,7 @@ class Softphone:
             loop=loop,
             record=_absolute(record),
             auto_answer=auto_answer,
+            together=together,
             codecs=codecs,
             microphone=microphone,
             speaker=speaker,
@@ -72,7 +81,7 @@ class Softphone:
             log=_absolute(log),
         )
         await self.close()
-        self._crew = Crew(plan, self._take)
+        self._crew = Crew(plan, self._take, lines=lines)
         try:
             await self._crew.begin()
         except BaseException:
@@ -138,42 +147,46 @@ class Softphone:
 
     # ------------------------------------------------------------------ calls
 
-    async def call(self, uri: str) -> None:
-        """Send an INVITE to the URI; how it goes on comes as events. PhoneError where it cannot be sent."""
-        await self._ask(commands.Call(uri=uri))
+    async def call(self, uri: str) -> int:
+        """Send an INVITE to the URI, and return the call's number; how it goes on comes as events.
 
-    async def answer(self, status: int = 200) -> None:
+        PhoneError where it cannot be sent.
+        """
+        done = await self._children().worker.ask(commands.Call(uri=uri))
+        return done.call if isinstance(done, events.Done) else 0
+
+    async def answer(self, status: int = 200, *, call: int = 0) -> None:
         """Take the incoming call, or refuse it with 486 or 603; PhoneError where there is none."""
-        await self._ask(commands.Answer(status=status))
+        await self._ask(commands.Answer(status=status, call=call))
 
-    async def hangup(self) -> None:
-        """End the call in whatever state; Ended follows where there was one."""
-        await self._ask(commands.HangUp())
+    async def hangup(self, *, call: int = 0) -> None:
+        """End the call, or with 0 all of a child, in whatever state; Ended follows where there was one."""
+        await self._ask(commands.HangUp(call=call))
 
-    async def ring(self) -> None:
+    async def ring(self, *, call: int = 0) -> None:
         """Ring for the call that waits, where there is a speaker."""
-        await self._ask(commands.Ring())
+        await self._ask(commands.Ring(call=call))
 
-    async def mute(self, *, on: bool) -> None:
+    async def mute(self, *, on: bool, call: int = 0) -> None:
         """Send silence, or sound again; PhoneError where no call is up, as for the three below."""
-        await self._ask(commands.Mute(on=on))
+        await self._ask(commands.Mute(on=on, call=call))
 
-    async def volume(self, percent: int) -> None:
+    async def volume(self, percent: int, *, call: int = 0) -> None:
         """Hear the other side at so many percent of what it sends."""
-        await self._ask(commands.Volume(percent=percent))
+        await self._ask(commands.Volume(percent=percent, call=call))
 
-    async def hold(self, *, on: bool) -> None:
+    async def hold(self, *, on: bool, call: int = 0) -> None:
         """Put the call on hold, or go on; Held follows when the other side has agreed."""
-        await self._ask(commands.Hold(on=on))
+        await self._ask(commands.Hold(on=on, call=call))
 
-    async def digits(self, digits: str) -> None:
+    async def digits(self, digits: str, *, call: int = 0) -> None:
         """Send keys of the dial pad."""
-        await self._ask(commands.Digits(digits=digits))
+        await self._ask(commands.Digits(digits=digits, call=call))
 
     # ------------------------------------------------------------------ inside
 
-    async def _ask(self, command: commands.Command) -> None:
-        await self._children().in_charge.ask(command)
+    async def _ask(self, command: commands.CallCommand) -> None:
+        await self._children().of(command.call).ask(command)
 
     def _children(self) -> Crew:
         if self._crew is None:

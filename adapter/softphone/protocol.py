@@ -42,6 +42,7 @@ _EVENTS: Final[Mapping[str, type[events.Event]]] = {
     "ringing": events.Ringing,
     "redirected": events.Redirected,
     "incoming": events.Incoming,
+    "missed": events.Missed,
     "established": events.Established,
     "audio-lost": events.AudioLost,
     "quality": events.Quality,

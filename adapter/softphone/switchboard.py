@@ -1,24 +1,25 @@
 """The child's middle: commands come in, PJSIP's calls are led, events go out.  I/O: by PJSIP.
 
-One call at a time: while one is up or being set up, another caller gets 486. Everything here runs on the loop's thread;
-what PJSIP's callbacks find due is done by the next `tick`.
+As many calls at a time as Open allows; who calls beyond gets 486. Everything here runs on the loop's thread; what
+PJSIP's callbacks find due is done by the next `tick`.
 """
 
 import re
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import replace
 from typing import Final
 
 import pjsua2 as pj
 
 from adapter.softphone import checks, commands, events
 from adapter.softphone.call import LiveCall
-from adapter.softphone.card import RING, RINGBACK, SoundCard
 from adapter.softphone.gate import LegGate
+from adapter.softphone.lines import Lines
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import Message, clip
 from adapter.softphone.protocol import kind_of
+from adapter.softphone.tones import Tones
 from adapter.softphone.useragent import Handlers, UserAgent
 from overlay.errors import RemoteError
 
@@ -31,24 +32,20 @@ NOT_ACCEPTABLE: Final = 488
 REFUSALS: Final = frozenset({403, 480, BUSY, 603})
 """What a call may be refused with: not announced, not now, busy, no."""
 
-LEVELS_EVERY_S: Final = 0.2
 DIALLED: Final = re.compile(r"[0-9*#A-D]{1,32}", re.ASCII)
 MISMATCH: Final = ("not verified", "the phone there shows another certificate than the one that its adapter named")
 
 
 class Switchboard:
-    """One user agent and at most one call that counts; calls refused for it live on here until PJSIP let go of them."""
+    """One user agent and its calls."""
 
     def __init__(self, emit: Callable[[events.Event], None]) -> None:
         self._emit = emit
         self._plan: commands.Open | None = None
         self._agent: UserAgent | None = None
         self._gate = LegGate()
-        self._card: SoundCard | None = None
-        self._lost: deque[str] = deque(maxlen=2)
-        self._levels_at = 0.0
-        self._call: LiveCall | None = None
-        self._refused: list[LiveCall] = []
+        self._tones: Tones | None = None
+        self._lines = Lines()
         self._waiting: commands.Call | None = None
         self._registered = False
         self._closing = self._withdrawing = False
@@ -56,7 +53,7 @@ class Switchboard:
     @property
     def is_busy(self) -> bool:
         """A call is up, being set up or being let go."""
-        return self._call is not None or bool(self._refused) or self._waiting is not None
+        return not self._lines.is_idle or self._waiting is not None
 
     @property
     def is_settled(self) -> bool:
@@ -87,26 +84,23 @@ class Switchboard:
         if self._waiting is not None and not self._gate.is_shut(now):
             waiting, self._waiting = self._waiting, None
             self.handle(waiting)
-        for call in (*self._refused, *([self._call] if self._call else [])):
-            call.tick(now)
-        for call in [call for call in self._refused if call.is_over(now)]:
-            self._refused.remove(call)
-            call.destroy()
-        self._tell_of_sound(now)
-        if self._call is not None and self._call.is_over(now):
-            call, self._call = self._call, None
-            over = call.destroy()
-            if (onward := call.onward) is None:
-                self._tell(over)
-            else:
-                self._go_on(onward, call)
+        self._lines.tick(now, self._over)
+        if self._tones is not None:
+            for event in self._tones.news(now, is_talking=self._lines.speaking() is not None):
+                self._emit(event)
+
+    def _over(self, number: int, call: LiveCall, ended: events.Ended) -> None:
+        if (onward := call.onward) is None:
+            self._tell(number, ended)
+        else:
+            self._go_on(number, onward, call)
 
     def begin_close(self) -> None:
         """Hang up and unregister; `is_settled` tells when that is through."""
         self._closing = True
         self._waiting = None
-        if self._call is not None:
-            self._call.doom("hung up here", "the phone was closed")
+        for call in self._lines:
+            call.doom("hung up here", "the phone was closed")
         if self._agent is not None and self._registered:
             try:
                 self._agent.account.setRegistration(False)
@@ -115,14 +109,10 @@ class Switchboard:
 
     def end_close(self) -> None:
         """Destroy whatever is left, calls before PJSIP itself: the other order aborts the process."""
-        for call in self._refused:
-            call.destroy()
-        self._refused.clear()
-        if self._call is not None:
-            call, self._call = self._call, None
-            self._emit(call.destroy())
-        if self._card is not None:
-            self._card.close()
+        for number, ended in self._lines.close():
+            self._emit(replace(ended, call=number))
+        if self._tones is not None:
+            self._tones.card.close()
         if self._agent is not None:
             self._agent.close()
 
@@ -144,20 +134,17 @@ class Switchboard:
             case commands.Answer():
                 self._answer(command)
             case commands.HangUp():
-                self._hang_up()
+                self._hang_up(command.call)
                 self._done(command)
             case commands.Ring():
-                if self._card is not None and self._call is not None and self._call.waits_for_answer():
-                    self._card.sound(RING)
+                self._ring(command.call)
                 self._done(command)
-            case _:
+            case commands.CallCommand():
                 self._control(command)
 
-    def _control(self, command: commands.Command) -> None:
-        """Do something to the call that is up."""
-        call = self._call
-        if call is None or not call.is_up():
-            raise RemoteError("no call is up")
+    def _control(self, command: commands.CallCommand) -> None:
+        """Do something to a call that is up."""
+        call = self._lines.up(command.call)
         match command:
             case commands.Mute(on=on):
                 call.mute(on=on)
@@ -166,6 +153,8 @@ class Switchboard:
                     raise RemoteError(f"a volume is 0 to {commands.MAX_VOLUME} percent")
                 call.volume(percent)
             case commands.Hold(on=on):
+                if not on:
+                    self._take_card(call)
                 call.hold(on=on)
             case commands.Digits(digits=digits):
                 if not DIALLED.fullmatch(digits):
@@ -178,6 +167,8 @@ class Switchboard:
     def _open(self, plan: commands.Open) -> None:
         if self._agent is not None:
             raise RemoteError("the phone is open already")
+        if not 1 <= plan.lines <= commands.MAX_LINES:
+            raise RemoteError(f"a child has 1 to {commands.MAX_LINES} lines")
         agent = self._agent = UserAgent(
             plan,
             Handlers(
@@ -188,13 +179,13 @@ class Switchboard:
             ),
         )
         self._plan = plan
-        self._card = SoundCard(plan.microphone, plan.speaker, on_lost=self._lost.append)
+        self._tones = Tones(plan.microphone, plan.speaker, tells_levels=plan.levels)
         self._emit(
             events.Opened(at=time.monotonic(), address=agent.address, tls=agent.tls, fingerprint=agent.fingerprint)
         )
 
     def _dial(self, command: commands.Call, agent: UserAgent, plan: commands.Open) -> None:
-        if self._call is not None or self._waiting is not None:
+        if self._waiting is not None or len(self._lines) >= plan.lines:
             raise RemoteError("a call is up already")
         now = time.monotonic()
         if self._gate.is_shut(now):
@@ -202,16 +193,18 @@ class Switchboard:
             return
         target = checks.check_uri(command.uri)
         self._gate.note(now)
-        call = self._make(agent.account, agent, plan)
+        number = self._lines.next_number()
+        call = self._make(number, agent.account, agent, plan)
         try:
+            self._take_card(call)
             call.dial(target)
-        except pj.Error:
+        except (pj.Error, RemoteError):
             call.destroy()
             raise
-        self._call = call
-        self._done(command)
+        self._lines.add(number, call)
+        self._emit(events.Done(at=time.monotonic(), about=kind_of(command), call=number))
 
-    def _go_on(self, target: checks.Target, before: LiveCall) -> None:
+    def _go_on(self, number: int, target: checks.Target, before: LiveCall) -> None:
         """Place the encrypted call that a 302 led to: a new one, whose Contact and media are its own from the start.
 
         The old INVITE sent again over TLS would keep its UDP Contact, and the other side's ACK and BYE would go there.
@@ -220,7 +213,8 @@ class Switchboard:
         if agent is None or agent.encrypted is None or plan is None:
             return
         self._gate.note(time.monotonic())
-        call = self._call = self._make(agent.encrypted, agent, plan)
+        call = self._make(number, agent.encrypted, agent, plan)
+        self._lines.add(number, call)
         if not agent.certificates.expect(target.address, target.fingerprint):
             call.doom(*MISMATCH)
         try:
@@ -229,31 +223,55 @@ class Switchboard:
             call.doom("unreachable", f"{flaw.reason} ({flaw.status})")
 
     def _answer(self, command: commands.Answer) -> None:
-        if self._call is None or not self._call.waits_for_answer():
-            raise RemoteError("nobody calls")
+        call = self._lines.ringing(command.call)
         if command.status == OK:
-            self._call.respond(OK)
+            self._take_card(call)
+            call.respond(OK)
         elif command.status in REFUSALS:
-            self._call.doom("hung up here", "declined", command.status)
+            call.doom("hung up here", "declined", command.status)
         else:
             raise RemoteError(f"a call is not answered with {command.status}")
         self._done(command)
 
-    def _hang_up(self) -> None:
-        if self._waiting is not None:
+    def _hang_up(self, number: int) -> None:
+        if self._waiting is not None and not number:
             self._waiting = None
             self._fail("call", "hung up before it was placed")
-        if self._call is not None:
-            self._call.doom("hung up here", "hung up")
+        self._lines.hang_up(number)
+
+    def _ring(self, number: int) -> None:
+        try:
+            self._lines.ringing(number)
+        except RemoteError:
+            return  # the caller gave up
+        if self._tones is not None:
+            self._tones.ring(number, is_talking=self._lines.speaking() is not None)
+
+    def _take_card(self, call: LiveCall) -> None:
+        """Put the others on hold: there is one microphone, one speaker, and one person between them."""
+        if self._plan is not None and not self._plan.together:
+            self._lines.yield_to(call)
 
     def _make(
-        self, account: pj.Account, agent: UserAgent, plan: commands.Open, *, incoming_id: int = pj.PJSUA_INVALID_ID
+        self,
+        number: int,
+        account: pj.Account,
+        agent: UserAgent,
+        plan: commands.Open,
+        *,
+        incoming_id: int = pj.PJSUA_INVALID_ID,
     ) -> LiveCall:
-        assert self._card is not None  # there since the phone was opened
-        audio = CallAudio(silence=agent.silence(), card=self._card, play=plan.play, loop=plan.loop, record=plan.record)
+        assert self._tones is not None  # there since the phone was opened
+        audio = CallAudio(
+            silence=agent.silence(),
+            card=self._tones.card,
+            play=plan.play,
+            loop=plan.loop,
+            record=_beside(plan.record, {call.record for call in self._lines}),
+        )
         return LiveCall(
             account,
-            emit=self._tell,
+            emit=lambda event: self._tell(number, event),
             audio=audio,
             own_host=plan.host,
             forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address, agent.tls)),
@@ -270,32 +288,32 @@ class Switchboard:
         self._gate.note(now)
         if self._agent is None or self._plan is None:
             return
-        call = self._make(account, self._agent, self._plan, incoming_id=prm.callId)
-        if self._call is not None or self._closing or self._waiting is not None:
-            # Refused by the next tick, not here: meanwhile it holds one of PJSIP's four places, and what else came in
-            # with it gets PJSIP's own 486, which costs no socket.
-            self._refused.append(call)
-            call.doom("hung up here", "busy", BUSY)
-            return
+        number = self._lines.next_number()
+        call = self._make(number, account, self._agent, self._plan, incoming_id=prm.callId)
         if self._plan.require_encryption and not call.encrypted:
-            self._refused.append(call)
-            call.doom("not encrypted", "the caller's phone cannot encrypt", NOT_ACCEPTABLE)
+            self._lines.refuse(call, ("not encrypted", "the caller's phone cannot encrypt"), NOT_ACCEPTABLE)
             return
-        self._call = call
-        self._emit(
-            events.Incoming(
-                at=now,
-                remote_uri=clip(call.remote_uri()),
-                request_uri=clip(_request_uri(prm.rdata.wholeMsg)),
-                source=clip(prm.rdata.srcAddress),
-                fingerprint=self._agent.certificates.of(prm.rdata.srcAddress) if call.encrypted else "",
-            )
+        is_busy = len(self._lines) >= self._plan.lines or self._closing or self._waiting is not None
+        kind = events.Missed if is_busy else events.Incoming
+        seen = kind(
+            at=now,
+            call=number,
+            remote_uri=clip(call.remote_uri()),
+            request_uri=clip(_request_uri(prm.rdata.wholeMsg)),
+            source=clip(prm.rdata.srcAddress),
+            fingerprint=self._agent.certificates.of(prm.rdata.srcAddress) if call.encrypted else "",
         )
+        self._emit(seen)
+        if is_busy:  # what else came in with it gets PJSIP's own 486, which costs no socket
+            self._lines.refuse(call, ("hung up here", "busy"), BUSY)
+            return
+        self._lines.add(number, call)
         call.respond(OK if self._plan.auto_answer else RINGING)
 
     def _mismatch(self) -> None:
-        if self._call is not None:
-            self._call.doom(*MISMATCH)
+        for call in self._lines:
+            if call.is_on_its_way():
+                call.doom(*MISMATCH)
 
     def _registration(self, status: int, reason: str) -> None:
         if self._closing:
@@ -308,34 +326,26 @@ class Switchboard:
         self._registered = status // 100 == 2  # noqa: PLR2004  the class of success
         self._emit(events.Registered(at=time.monotonic(), status=status, reason=reason))
 
-    # ------------------------------------------------------------------ sound
-
-    def _tell(self, event: events.Event) -> None:
-        """Hand on what a call tells, and make the tones that go with it."""
-        if self._card is not None:
-            match event:
-                case events.Ringing():
-                    self._card.sound(RINGBACK)
-                case events.Established() | events.Ended():
-                    self._card.hush()
-        self._emit(event)
-
-    def _tell_of_sound(self, now: float) -> None:
-        while self._lost:
-            self._emit(events.SoundLost(at=now, what=self._lost.popleft()))
-        is_due = self._plan is not None and self._plan.levels and now - self._levels_at >= LEVELS_EVERY_S
-        if is_due and self._card is not None and self._call is not None and self._call.is_up():
-            self._levels_at = now
-            microphone, speaker = self._card.levels()
-            self._emit(events.Levels(at=now, microphone=round(microphone, 3), speaker=round(speaker, 3)))
-
     # ------------------------------------------------------------------ answers
+
+    def _tell(self, number: int, event: events.CallEvent) -> None:
+        """Hand on what a call tells, and make the tones that go with it."""
+        if self._tones is not None:
+            self._tones.follow(number, event)
+        self._emit(replace(event, call=number))
 
     def _done(self, command: Message) -> None:
         self._emit(events.Done(at=time.monotonic(), about=kind_of(command)))
 
     def _fail(self, about: str, reason: str) -> None:
         self._emit(events.Failed(at=time.monotonic(), about=about, reason=clip(reason)))
+
+
+def _beside(path: str, taken: Container[str]) -> str:
+    """Return where a call is recorded while others are: `heard.wav`, then `heard-2.wav`."""
+    stem, dot, suffix = path.rpartition(".")
+    names = (path, *(f"{stem}-{number}{dot}{suffix}" for number in range(2, commands.MAX_LINES + 1)))
+    return next((name for name in names if name not in taken), "") if path else ""
 
 
 def _request_uri(message: str) -> str:

@@ -5,6 +5,7 @@ I/O: through child.py. PJSIP may die in it at any time; whoever asks hears of it
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from adapter.softphone import commands, events
@@ -12,6 +13,8 @@ from adapter.softphone.child import Child
 from adapter.softphone.protocol import kind_of
 from overlay.errors import LocalError, RemoteError
 
+CALLS_A_CHILD: Final = 2**20
+"""Numbers of calls that a child may use up before it would meet those of the next: two weeks of a call each second."""
 REPLY_S: Final = 10.0
 """How long the child may take to answer a command; a registration has its own limit."""
 REGISTER_S: Final = 40.0
@@ -30,20 +33,31 @@ class PhoneError(RemoteError):
 class Worker:
     """A child that has answered to Open, and what its events say of it."""
 
-    def __init__(self, take: Callable[["Worker", events.Event], None]) -> None:
-        """`take` gets every event but plain replies, and may raise asyncio.QueueFull to have the child ended."""
+    def __init__(self, take: Callable[["Worker", events.Event], None], serial: int = 0) -> None:
+        """`take` gets every event but plain replies, and may raise asyncio.QueueFull to have the child ended.
+
+        The `serial` number of a child sets its calls apart from every other child's.
+        """
         self._take = take
+        self._first = serial * CALLS_A_CHILD
         self._child: Child | None = None
         self._replies: dict[str, asyncio.Future[events.Event]] = {}
         self._opened = events.Opened(at=0.0, address="")
-        self.is_registered = self.is_in_call = self.is_ending = False
+        self.is_registered = self.is_ending = False
+        self.lines = 1
+        """How many calls at a time it takes."""
+        self.live: set[int] = set()
+        """The numbers of its calls that are up or on their way."""
         self.calls = 0
         """How many it has behind it."""
 
     @classmethod
-    async def start(cls, plan: commands.Open, take: Callable[["Worker", events.Event], None]) -> "Worker":
+    async def start(
+        cls, plan: commands.Open, take: Callable[["Worker", events.Event], None], serial: int = 0
+    ) -> "Worker":
         """Start the process and its user agent; PhoneError where it does not come up."""
-        worker = cls(take)
+        worker = cls(take, serial)
+        worker.lines = plan.lines
         worker._child = await Child.spawn(worker._receive)
         worker._child.gone.add_done_callback(worker._let_go)
         try:
@@ -77,6 +91,15 @@ class Worker:
         assert self._child is not None  # as above
         return self._child.pid
 
+    @property
+    def is_in_call(self) -> bool:
+        """A call is up or on its way."""
+        return bool(self.live)
+
+    def has(self, call: int) -> bool:
+        """Tell whether a call, up or over, is or was this child's."""
+        return self._first < call <= self._first + CALLS_A_CHILD
+
     async def ask(self, command: commands.Command, *, within_s: float = REPLY_S) -> events.Event:
         """Send a command and wait for the event that answers it; PhoneError where that is Failed or never comes."""
         about = kind_of(command)
@@ -86,6 +109,8 @@ class Worker:
             raise LocalError(f"the phone is already asked to {about}")
         reply: asyncio.Future[events.Event] = asyncio.get_running_loop().create_future()
         self._replies[about] = reply
+        if isinstance(command, commands.CallCommand) and command.call:
+            command = replace(command, call=command.call - self._first)
         try:
             self._child.send(command)
             answer = await asyncio.wait_for(reply, within_s)
@@ -118,6 +143,8 @@ class Worker:
                 reply.set_exception(PhoneError(f"the phone's process is gone: {gone.result()}"))
 
     def _receive(self, event: events.Event) -> None:
+        if isinstance(event, events.CallEvent | events.Done) and event.call:
+            event = replace(event, call=self._first + event.call)
         match event:
             case events.Done(about=about) | events.Failed(about=about):
                 self._reply(about, event)
@@ -128,10 +155,12 @@ class Worker:
             case events.Registered():
                 self.is_registered = event.status // 100 == 2  # noqa: PLR2004  the class of success
                 self._reply("register", event)
-            case events.Incoming() | events.Trying():
-                self.is_in_call = True
+            case events.Missed():
+                self.calls += 1
+            case events.Incoming():
+                self.live.add(event.call)
             case events.Ended():
-                self.is_in_call = False
+                self.live.discard(event.call)
                 self.calls += 1
         self._take(self, event)
 
@@ -140,4 +169,4 @@ class Worker:
         if reply is not None and not reply.done():
             reply.set_result(event)
         if about == "call" and isinstance(event, events.Done):
-            self.is_in_call = True
+            self.live.add(event.call)

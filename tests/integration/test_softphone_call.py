@@ -75,6 +75,22 @@ def redirecting(contact, *headers):
     return SipServer(behaviour)
 
 
+def registrar_of(registered):
+    """Make an adapter that keeps Contacts in a list, the newest last, and sends every caller there."""
+
+    def behaviour(request):
+        if not request.startswith("REGISTER "):
+            return [("302 Moved Temporarily", (f"Contact: <{registered[-1]}>",))]
+        contact = re.search(r"^Contact: <([^>]+)>", request, re.MULTILINE)[1]
+        if contact in registered:
+            registered.remove(contact)
+        if "\nExpires: 0" not in request:
+            registered.append(contact)
+        return [("200 OK", ())]
+
+    return behaviour
+
+
 # ------------------------------------------------------------------ calls
 
 
@@ -274,18 +290,7 @@ async def test_an_answer_to_nobody_or_with_nonsense_fails(phone):
 async def test_a_child_with_many_calls_behind_it_is_relieved_and_no_call_is_lost(phone, monkeypatch):
     monkeypatch.setattr("adapter.softphone.crew.CALLS_BEFORE_RELIEF", 3)
     registered = []
-
-    def behaviour(request):
-        if request.startswith("REGISTER "):
-            contact = re.search(r"^Contact: <([^>]+)>", request, re.MULTILINE)[1]
-            if "\nExpires: 0" in request:
-                registered.remove(contact)
-            elif contact not in registered:
-                registered.append(contact)
-            return [("200 OK", ())]
-        return [("302 Moved Temporarily", (f"Contact: <{registered[-1]}>",))]
-
-    async with SipServer(behaviour) as adapter_:
+    async with SipServer(registrar_of(registered)) as adapter_:
         alice = await phone("alice", encrypt=False)
         bob = await phone("bob", registrar=adapter_.name, auto_answer=True, encrypt=False)
         await bob.register()
@@ -312,6 +317,9 @@ async def test_a_third_phone_hears_busy_and_disturbs_nobody(phone):
         await carol.call(f"sip:bob@{bob.address}")
         ended = await last(carol, events.Ended)
         assert (ended.status, ended.cause) == (486, "refused")
+        missed = await last(bob, events.Missed)
+        assert "carol" in missed.remote_uri
+        assert missed.source == carol.address
     assert bob.events.empty()
     await alice.hangup()
     assert (await last(bob, events.Ended)).cause == "hung up there"

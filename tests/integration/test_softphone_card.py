@@ -6,10 +6,11 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adapter.softphone import events
-from adapter.softphone.audio import GOOD_MEDIAN, compare
+from adapter.softphone.audio import GOOD_MEDIAN, RATE_HZ, compare, read
 from adapter.softphone.phone import PhoneError
 from adapter.softphone.soundserver import choose, list_devices
 from tests.integration.test_softphone_call import ALICE, BOB, last, phone, until
@@ -138,6 +139,51 @@ async def test_a_phone_rings_and_the_caller_hears_that_it_does(sound, tools, pho
         _, text = await process.communicate()
         loudest = next(line for line in text.decode().splitlines() if line.startswith("Maximum amplitude"))
         assert float(loudest.split()[-1]) > 0.05, path
+
+
+async def test_who_calls_meanwhile_is_heard_to_wait_and_has_the_card_to_himself(sound, tools, phone, tmp_path):
+    alice, bob = await headsets(phone, lines=2)
+    carol = await phone("carol", play=ALICE)
+    await alice.call(f"sip:bob@{bob.address}")
+    first = await last(bob, events.Incoming)
+    await bob.answer(call=first.call)
+    await last(bob, events.Established)
+    await carol.call(f"sip:bob@{bob.address}")
+    second = await last(bob, events.Incoming)
+    path, recorder = await recording(tools, tmp_path, "spk_b")
+    await bob.ring(call=second.call)
+    await asyncio.sleep(1)  # the length of the tone
+    await recorder.stop()
+    assert 400 < await loudest_hz(path) < 450
+
+    await bob.answer(call=second.call)
+    held = await last(bob, events.Held)
+    assert (held.call, held.on, held.here) == (first.call, True, True)
+    assert not (await last(alice, events.Held)).here
+    await last(carol, events.Established)
+    path, recorder = await recording(tools, tmp_path, "spk_b")
+    await asyncio.sleep(5)  # the length of what carol says
+    await recorder.stop()
+    assert compare(ALICE, path).median >= GOOD_MEDIAN
+
+    await bob.hold(on=False, call=first.call)  # back to alice
+    seen = [await last(bob, events.Held) for _ in range(2)]
+    assert {(event.call, event.on) for event in seen} == {(first.call, False), (second.call, True)}
+    assert not (await last(alice, events.Held)).on
+    assert (await last(carol, events.Held)).on
+    await carol.hangup()
+    assert (await last(bob, events.Ended)).call == second.call
+    await tools("paplay", "--device=mic_a", str(ALICE))
+    path, recorder = await recording(tools, tmp_path, "spk_b")
+    await asyncio.sleep(4)  # the length of what alice says
+    await recorder.stop()
+    assert compare(ALICE, path).median >= GOOD_MEDIAN
+
+
+async def loudest_hz(path):
+    """Give the frequency that a recording holds most of."""
+    samples = read(path)
+    return abs(np.fft.rfftfreq(len(samples), 1 / RATE_HZ)[np.argmax(np.abs(np.fft.rfft(samples)))])
 
 
 async def test_a_sound_server_that_dies_leaves_the_call_alone(sound, phone):
