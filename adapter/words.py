@@ -190,6 +190,10 @@ def _established(event: Event) -> Text:
         f"  sound goes straight to {event['media_remote']}" if event.get("media_remote") else "  no sound agreed"
     )
     text.append("\n").append(trust(event))
+    if not event.get("encrypted") and event.get("srtp"):
+        text.append("\nthe sound is encrypted", style=_DOUBT)
+        who = "SRTP, whose keys went through SIP that anybody on the way could read; which phone it is nothing proves"
+        return text.append(f": {who}", style=_QUIET)
     if not event.get("encrypted"):
         return text.append("\nnot encrypted: the call itself is plain SIP and RTP", style=_DOUBT)
     whose = (

@@ -42,6 +42,8 @@ _HINTS: Final = {
     603: "{callee} declined, or takes calls from contacts alone (--accept there)",
 }
 
+NOT_ACCEPTABLE: Final = frozenset({415, 488, 606})
+"""What phones answer to an offer that they cannot meet [RFC 3261 §21]."""
 _REFUSED_HERE: Final = {
     "not encrypted": (
         ExitCode.NOT_ENCRYPTED,
@@ -128,6 +130,7 @@ class _Calling:
         self._plain: bool = args.plain
         self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
         self._require_encryption: bool = args.require_encryption
+        self._srtp: bool = args.srtp
         self._established = self._interrupted = self._timed_out = self._ending = False
         self._deadline: float | None = None
 
@@ -145,6 +148,7 @@ class _Calling:
             codecs=self._codecs,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
+            srtp=self._srtp,
         )
         async with AdapterWatch(self._link, self._screen, on_gone=self._adapter_gone) as watch:
             await register(self._phone, self._link, self._caller, watch, self._screen)
@@ -261,6 +265,10 @@ class _Calling:
         if event.cause in _REFUSED_HERE:
             exit_code, code, hint = _REFUSED_HERE[event.cause]
             return self._fail(exit_code, code, f"{self._callee} was not called: {event.reason}", hint)
+        if self._srtp and event.status in NOT_ACCEPTABLE:
+            text = f"{self._callee}'s phone does not take a call with encrypted sound: {event.status} {event.reason}"
+            hint = "switch SRTP (SDES) on in that phone, or call without --srtp"
+            return self._fail(ExitCode.NOT_ENCRYPTED, "not_encrypted", text, hint)
         exit_code = ExitCode.FAILED if event.cause == "redirect refused" else exit_code_of_status(event.status)
         # PJSIP puts the status in front of its own reasons
         reason = event.reason.removeprefix(str(event.status)).strip()

@@ -87,6 +87,7 @@ class _Listening:
         self._plain: bool = args.plain
         self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
         self._require_encryption: bool = args.require_encryption
+        self._srtp: bool = args.srtp
         self._calls: int | None = args.calls
         self._duration_s: float | None = args.duration
         self._play: Path | None = args.play
@@ -140,6 +141,7 @@ class _Listening:
             codecs=self._codecs,
             encrypt=not self._plain,
             require_encryption=self._require_encryption,
+            srtp=self._srtp,
         )
 
     async def _stay_registered(self, answerer: Answerer) -> None:

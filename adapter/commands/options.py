@@ -100,6 +100,11 @@ def add_encryption(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="no call that is not encrypted (default: none between built-in softphones; others may speak plainly)",
     )
+    choice.add_argument(
+        "--srtp",
+        action="store_true",
+        help="other makes of phone: encrypted sound or no call; its keys go in readable SIP, and nobody is verified",
+    )
     choice.add_argument("--plain", action="store_true", help="encrypt nothing, with nobody: for looking at the wire")
 
 

@@ -323,9 +323,11 @@ class LiveCall(pj.Call):
 
     def _established(self, remote_uri: str, now: float) -> events.Established:
         media_remote = codec = ""
+        srtp = False
         try:
             stream = self.getStreamInfo(0)
             media_remote, codec = stream.remoteRtpAddress, stream.codecName
+            srtp = bool(stream.proto & pj.PJMEDIA_TP_PROFILE_SRTP)
         except pj.Error:
             self.doom("no media", "the other side offers no sound")
         self._hearing.begin(codec, now)
@@ -337,6 +339,7 @@ class LiveCall(pj.Call):
             codec=clip(codec),
             outgoing=self._outgoing,
             encrypted=self.encrypted,
+            srtp=srtp,
             setup_ms=round((now - self._born_at) * 1000, 1),
         )
 

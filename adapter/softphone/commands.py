@@ -63,6 +63,8 @@ class Open(Command):
     """Offer SIP over TLS and SRTP to phones that announce their certificate; False: none of it."""
     require_encryption: bool = False
     """Neither place nor take a call that is not encrypted."""
+    srtp: bool = False
+    """Speak SRTP and nothing else with phones that announce no certificate, its keys in plain SIP [RFC 4568 §9]."""
     forbidden: tuple[str, ...] = ()
     """`host:port` that a 302 must never send us to: our own adapter (the registrar always is one)."""
     log: str = ""

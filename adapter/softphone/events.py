@@ -125,6 +125,8 @@ class Established(CallEvent):
     """SIP over TLS and SRTP. Whose certificate it was, Redirected or Incoming told."""
     setup_ms: float
     """From the INVITE (sent or received) to here."""
+    srtp: bool = False
+    """The sound goes as SRTP; where the call is not `encrypted`, its keys went through SIP in the clear."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ class Softphone:
         levels: bool = False,
         encrypt: bool = True,
         require_encryption: bool = False,
+        srtp: bool = False,
         forbidden: tuple[str, ...] = (),
         log: Path | None = None,
     ) -> None:
@@ -77,6 +78,7 @@ class Softphone:
             levels=levels,
             encrypt=encrypt,
             require_encryption=require_encryption,
+            srtp=srtp,
             forbidden=forbidden,
             log=_absolute(log),
         )

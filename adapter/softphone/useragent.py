@@ -94,6 +94,8 @@ class UserAgent:
         self._order_codecs(plan.codecs)
         self.account: pj.Account = _Account(handlers)
         plain = _account_config(plan, transport=udp)
+        if plan.srtp:
+            _speak_srtp(plain.mediaConfig, over_tls_alone=False)
         if self.tls:
             # the adapter hands these on to callers who can make use of them
             port = self.tls.rpartition(":")[2]
@@ -227,13 +229,17 @@ def _encrypted(config: pj.AccountConfig) -> pj.AccountConfig:
     # The other phone's BYE comes back over the connection of our INVITE, which is known and stands; to our listener it
     # would have to open one of its own first, and a phone that ends would be gone before.
     config.natConfig.contactUseSrcPort = 1
-    media = config.mediaConfig
+    _speak_srtp(config.mediaConfig, over_tls_alone=True)
+    return config
+
+
+def _speak_srtp(media: pj.AccountMediaConfig, *, over_tls_alone: bool) -> None:
+    """Have an account speak SRTP and nothing else; PJSIP refuses then, or does not, to send keys over plain SIP."""
     media.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
-    media.srtpSecureSignaling = 1  # PJSIP refuses to send the keys over anything but TLS
+    media.srtpSecureSignaling = int(over_tls_alone)
     keyings = pj.IntVector()
     keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
     media.srtpOpt.keyings = keyings
-    return config
 
 
 def _account_config(plan: Open, *, transport: int) -> pj.AccountConfig:

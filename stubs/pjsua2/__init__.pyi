@@ -8,6 +8,7 @@ PJSIP_TLSV1_2_METHOD: int
 PJ_SSL_SOCK_PROTO_TLS1_2: int
 PJSIP_TP_STATE_CONNECTED: int
 PJMEDIA_SRTP_MANDATORY: int
+PJMEDIA_TP_PROFILE_SRTP: int
 PJMEDIA_SRTP_KEYING_SDES: int
 PJSIP_REDIRECT_STOP: int
 PJSIP_REDIRECT_ACCEPT_REPLACE: int
@@ -292,6 +293,7 @@ class StreamInfo:
     codecName: str
     codecClockRate: int
     remoteRtpAddress: str
+    proto: int
 
 class MediaTransportInfo:
     localRtpName: str

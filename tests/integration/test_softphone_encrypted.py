@@ -137,3 +137,41 @@ async def last_of(softphone):
         while not isinstance(event := await softphone.events.get(), events.Ended):
             assert not isinstance(event, events.Established)
         return event
+
+
+@pytest.mark.audio
+async def test_with_srtp_a_phone_that_announces_nothing_is_called_in_encrypted_sound(phone, tmp_path):
+    bob = await phone("bob", encrypt=False, srtp=True, play=BOB, record=tmp_path / "at_bob.wav", auto_answer=True)
+    async with redirecting(f"<sip:bob@{bob.address}{TOKEN}>") as adapter_:
+        options = {"registrar": adapter_.name, "record": tmp_path / "at_alice.wav"}
+        alice = await phone("alice", srtp=True, play=ALICE, **options)
+        await alice.call(f"sip:bob@{adapter_.name}")
+        here, there = (await until(alice, events.Established))[-1], await last(bob, events.Established)
+        assert "a=crypto:" in adapter_.requests[0]
+        assert "RTP/SAVP" in adapter_.requests[0]
+    await asyncio.sleep(5)  # the length of the talk
+    await alice.hangup()
+    await last(alice, events.Ended)
+    await last(bob, events.Ended)
+    assert [(one.encrypted, one.srtp) for one in (here, there)] == [(False, True)] * 2
+    assert compare(ALICE, tmp_path / "at_bob.wav").median >= GOOD_MEDIAN
+    assert compare(BOB, tmp_path / "at_alice.wav").median >= GOOD_MEDIAN
+
+
+@pytest.mark.parametrize(("caller", "callee"), [(True, False), (False, True)])
+async def test_a_phone_that_wants_srtp_and_one_that_does_not_have_no_call(phone, caller, callee):
+    bob = await phone("bob", encrypt=False, srtp=callee, auto_answer=True)
+    alice = await phone("alice", encrypt=False, srtp=caller)
+    await alice.call(f"sip:bob@{bob.address}")
+    ended = await last_of(alice)
+    assert (ended.status, ended.established) == (488, False)
+
+
+async def test_with_srtp_two_built_in_phones_still_verify_each_other(phone):
+    bob = await phone("bob", srtp=True, auto_answer=True)
+    async with redirecting(secure(bob)) as adapter_:
+        alice = await phone("alice", srtp=True, registrar=adapter_.name)
+        await alice.call(f"sip:bob@{adapter_.name}")
+        seen = await until(alice, events.Established)
+    assert (seen[-1].encrypted, seen[-1].srtp) == (True, True)
+    await alice.hangup()

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adapter.problems import ExitCode
 from tests.interop.capture import POLL_S, Capture, Sip
 from tests.interop.phones import CALLEES, CALLERS
 from tests.interop.scene import SIP_PORT
@@ -179,6 +180,38 @@ async def encrypted(scene: Scene, row: Row, stage: Stage) -> None:
         voices = (caller.seat.voice, callee.seat.voice)
         flaws += [f"the wire could be heard: {found}" for found in (judge(v, heard) for v in voices) if found.ok]
     row.why = "; ".join([*flaws, *await _listen(row, capture, caller, callee)])
+
+
+async def srtp(scene: Scene, row: Row, stage: Stage) -> None:
+    """One side is a phone off the shelf that is set to SRTP: the sound on the wire is noise, its keys can be read."""
+    callee = await stage.phone(CALLEES, row.callee, "bob", srtp=True)
+    caller = await stage.phone(CALLERS, row.caller, "alice", srtp=True)
+    await scene.registered("bob")
+    if row.caller != "own":
+        await scene.registered("alice")
+    await one_call(scene, row, stage, caller, callee)
+    (capture,) = stage.captures
+    offers = [m.body for m in capture.sip if m.first.startswith("INVITE ") and scene.hosts["bob"].address in m.target]
+    flaws = [row.why] if row.why else []
+    flaws += (
+        [] if offers and all("RTP/SAVP" in body and "a=crypto:" in body for body in offers) else ["no SRTP offered"]
+    )
+    for number, flow in enumerate(capture.loud_flows()):
+        heard = capture.decode(flow, caller.seat.folder / f"wire-{number}.wav")
+        voices = (caller.seat.voice, callee.seat.voice)
+        flaws += [f"the wire could be heard: {found}" for found in (judge(v, heard) for v in voices) if found.ok]
+    row.why = "; ".join(flaws)
+
+
+async def srtp_refused(scene: Scene, row: Row, stage: Stage) -> None:
+    """The other phone knows no SRTP: no call, and the command says what to do."""
+    await stage.phone(CALLEES, row.callee, "bob")
+    caller = await stage.phone(CALLERS, row.caller, "alice", srtp=True)
+    await scene.registered("bob")
+    await caller.call("bob")
+    await caller.tool.hear('"not_encrypted"', within_s=ANSWER_S)
+    code = await caller.tool.wait(BYE_S)
+    row.why = "" if code == ExitCode.NOT_ENCRYPTED else f"exit code {code}"
 
 
 async def one_call(scene: Scene, row: Row, stage: Stage, caller: Phone, *callees: Phone, at: str = "alice") -> None:

@@ -80,6 +80,10 @@ def all_cases() -> list[Case]:
     cases += [_case("adapter restarted", caller, callee, calls.restarted) for caller, callee in RESTARTED]
     cases += [_case("call", caller, "baresip", calls.plain_call, transport="tcp") for caller in ("baresip", "linphone")]
     cases += [_case("call, encrypted", "own", "own", calls.encrypted, transport="tls")]
+    cases += [
+        _case("call, SRTP", *pair, calls.srtp) for pair in (("own", "baresip"), ("own", "linphone"), ("baresip", "own"))
+    ]
+    cases += [_case("call, SRTP on one side only", "own", "baresip", calls.srtp_refused)]
     cases += [_case("callee out of reach", "baresip", "linphone", troubles.out_of_reach)]
     cases += [_case("phone on another host", caller, "baresip", calls.remote_phone) for caller in REAL[:3]]
     cases += [_case("two phones", caller, "baresip", calls.two_phones, also=("linphone",)) for caller in REAL]

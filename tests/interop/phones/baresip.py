@@ -27,11 +27,11 @@ class Baresip(Phone):
         mode = "auto" if seat.answers else "manual"
         (folder / "accounts").write_text(
             f"<sip:{seat.user}@{seat.domain}{transport}>;auth_pass={seat.password or 'none'}"
-            f";regint={seat.expires_s};answermode={mode}\n"
+            f";regint={seat.expires_s};answermode={mode}{';mediaenc=srtp-mand' if seat.srtp else ''}\n"
         )
         (folder / "contacts").write_text("")
         listen = f"[{seat.host}]" if ":" in seat.host else seat.host
-        modules = ("aufile", "aubridge", "sndfile", "g711", "uuid")
+        modules = ("aufile", "aubridge", "sndfile", "g711", "uuid", *(["srtp"] if seat.srtp else []))
         lines = [
             "poll_method epoll",
             f"sip_listen {listen}:{seat.port}",

@@ -43,6 +43,8 @@ class Seat:
     expires_s: int = 120
     plain: bool = True
     """Whether the built-in softphone encrypts nothing, so that the wire can be looked at."""
+    srtp: bool = False
+    """Whether the phone speaks SRTP and nothing else, its keys in SIP."""
 
     @property
     def domain(self) -> str:

@@ -25,6 +25,7 @@ class Linphone(Phone):
         lines = [
             *("[sip]", f"sip_port={seat.port}", f"sip_tcp_port={seat.port}", "sip_tls_port=-1", "guess_hostname=1"),
             *(f"use_ipv6={int(':' in seat.host)}", "default_proxy=0", "inc_timeout=60"),
+            *(("media_encryption=srtp", "media_encryption_mandatory=1") if seat.srtp else ()),
             *("[net]", "mtu=1300", "download_bw=0", "upload_bw=0"),
             *("[rtp]", "audio_rtp_port=7078"),
             *("[sound]", "echocancellation=0", "agc=0"),

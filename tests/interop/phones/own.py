@@ -26,7 +26,7 @@ class Own(Phone):
         seat = self.seat
         argv = (
             *(command("secp2psip"), *words, "--user", seat.user, "--state", str(seat.state), "--json"),
-            *(["--plain"] if seat.plain else []),
+            *(["--srtp"] if seat.srtp else ["--plain"] if seat.plain else []),
             *("--codec", "PCMU", "--codec", "PCMA"),  # what a capture can be heard in
             *("--play", str(seat.voice.pattern), "--record", str(self.recording)),
         )

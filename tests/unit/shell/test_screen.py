@@ -138,6 +138,13 @@ def test_an_encrypted_call_says_whose_certificates_it_rests_on(told):
     assert "with whom, nothing proves" in told.show(event="established", peer="bob", encrypted=True, verified=False)
 
 
+def test_encrypted_sound_with_readable_keys_is_called_that_and_no_more(told):
+    text = told.show(event="established", peer="bob", encrypted=False, srtp=True, verified=True)
+    assert "the sound is encrypted: SRTP, whose keys went through SIP that anybody on the way could read" in text
+    assert "which phone it is nothing proves" in text
+    assert "SIP over TLS" not in text
+
+
 def test_a_call_that_was_turned_away_says_why_and_how_to_take_such_calls(told):
     text = told.show(event="turned-away", peer="eve", why="no adapter announced this call")
     assert text == (
