@@ -44,14 +44,14 @@ class TestOverlay:
     def random_bytes(self, count: int) -> bytes:
         return os.urandom(count) if self.seed is None else self.dice.randbytes(count)
 
-    def identity(self, node_key: SigningKey | None = None) -> RingIdentity:
+    def identity(self, node_key: SigningKey | None = None, *, seconds: int = 86_400) -> RingIdentity:
         node_key = node_key or SigningKey.from_bytes(self.random_bytes(32))
         credential = NodeCredential.issue(
             self.private,
             overlay=OVERLAY,
             node_public=node_key.public,
             salt=hashlib.sha256(node_key.public).digest(),
-            expires_at=int(self.clock()) + 86_400,
+            expires_at=int(self.clock()) + seconds,
         )
         return RingIdentity(
             node_key=node_key, credential=credential, overlay=OVERLAY, overlay_public=self.private.public.ed25519
