@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from overlay.errors import RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from overlay.ring.ids import Peer, RingId
     from overlay.ring.storage import Holding
@@ -80,6 +80,13 @@ class Chord(Protocol):
 
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what each owner of the user's places holds of that user, nodes that hold nothing left out."""
+
+    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+        """Return what nodes hold of a user who has n pieces, as soon as it is enough: dead nodes are not waited for.
+
+        `enough` is shown all answers so far whenever one came, nothing of them verified; it must not block. Where it
+        never says yes, this returns when nobody is left to ask.
+        """
 
     async def store_at(
         self,

@@ -28,7 +28,7 @@ from overlay.ring.spread import Spread
 from overlay.ring.stabilisation import Stabilisation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from overlay.ring.holding import Holding
     from overlay.ring.storage import RecordStore
@@ -202,6 +202,10 @@ class KademliaRing:
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what the owners of the user's places hold of that user, unverified."""
         return await self._spread.get(aor)
+
+    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+        """Return what nodes hold of a user who has n pieces, unverified, as soon as `enough` says so of it."""
+        return await self._spread.read(aor, n, enough)
 
     async def store_at(
         self,

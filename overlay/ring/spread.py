@@ -13,6 +13,7 @@ from overlay.errors import LocalError, RemoteError
 from overlay.ring.contacts import MAX_CONTACTS
 from overlay.ring.ids import Peer, RingId, clockwise_from, piece_position, position_of
 from overlay.ring.placement import place
+from overlay.ring.reading import Reading
 from overlay.ring.successors import SuccessorWalk
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class Spread:
             owners = await self.owners(positions, n)
             found.update(await self._fetch(sorted(set(owners.values()) - found.keys()), aor))
         return {peer: holding for peer, holding in found.items() if not holding.is_empty}
+
+    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+        """Return what nodes hold of a user of n places, as soon as that is enough."""
+        reading = Reading(self._server, self._calls, aor=aor, n=n, enough=enough, is_signed=self._is_signed)
+        await reading.run()
+        return dict(reading.found)
 
     async def owners(self, positions: Mapping[int, RingId], count: int) -> dict[int, Peer]:
         """Return who should keep each piece; in a ring smaller than a look-up one look-up tells them all.

@@ -1,0 +1,128 @@
+"""One read of a user's places that ends as soon as the reader has enough.  I/O: udp.
+
+    1. The owners of all places, as far as this node knows, are asked at once: most often they are it, and no look-up
+       is needed.
+    2. When all of them have answered, or HEDGE_S have gone by, each place that has not given a piece is pursued: those
+       near it are asked who follows it, and everybody whom they name is asked for it, each name as it comes; beside
+       that the place's owner is looked up exactly.
+    3. Whatever comes is shown to the reader at once, who alone can tell what it is worth. What was asked goes on by
+       itself: that somebody is silent is worth knowing.
+
+A late node holds up its own place alone, and nobody who answers hides who else may have the piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from overlay.ring.ids import Peer, RingId, clockwise, piece_position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from overlay.ring.chord_server import ChordServer
+    from overlay.ring.holder_calls import HolderCalls
+    from overlay.ring.holding import Holding
+    from overlay.trust.pieces import KeyPiece
+
+HEDGE_S: Final = 0.1
+"""How long the first answers may take before others are asked beside them."""
+FOLLOWERS: Final = 3
+"""Nodes after a place that are asked for its piece, as each of those near it names them."""
+
+
+class Reading:
+    """One read."""
+
+    def __init__(
+        self,
+        server: ChordServer,
+        calls: HolderCalls,
+        *,
+        aor: str,
+        n: int,
+        enough: Callable[[Mapping[Peer, Holding]], bool],
+        is_signed: Callable[[KeyPiece], bool],
+    ) -> None:
+        """Take the ring, the calls to holders, and whose n pieces are wanted.
+
+        `enough` is told of all answers so far, unverified, and says whether the reader needs no more; `is_signed` tells
+        which pieces leave a place in peace. Neither may block.
+        """
+        self._server = server
+        self._calls = calls
+        self._aor = aor
+        self._enough = enough
+        self._is_signed = is_signed
+        self._places = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
+        self._asked: dict[Peer, asyncio.Task[None] | None] = {}
+        self._news = asyncio.Event()
+        self.found: dict[Peer, Holding] = {}
+        """What each node that answered holds, nodes that hold nothing left out."""
+
+    async def run(self) -> None:
+        """Ask until it is enough or nobody is left to ask."""
+        known = [*self._server.rpc.contacts(), self._server.me]
+        first = [self._ask(min(known, key=lambda peer: clockwise(at, peer.id))) for at in self._places.values()]
+        if await self._listen(first, limit_s=HEDGE_S):
+            return
+        lacking = self._places.keys() - self._given()
+        pursuits = [self._spawn(self._pursue(self._places[index]), "ring pursuit") for index in sorted(lacking)]
+        try:
+            await self._listen([*first, *pursuits])
+        finally:
+            for task in pursuits:
+                if task is not None:
+                    task.cancel()
+
+    async def _listen(self, tasks: list[asyncio.Task[None] | None], *, limit_s: float | None = None) -> bool:
+        """Wait until it is enough (True), or until all tasks are done or the time is over (what it is then)."""
+        try:
+            async with asyncio.timeout(limit_s):
+                while not self._enough(self.found) and not all(task is None or task.done() for task in tasks):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+        return self._enough(self.found)
+
+    async def _pursue(self, place: RingId) -> None:
+        """Ask everybody who is said to follow a place, and its owner as the ring confirms it."""
+        await asyncio.gather(self._ask_near(place), self._ask_owner(place))
+
+    async def _ask_near(self, place: RingId) -> None:
+        asked: list[asyncio.Task[None] | None] = []
+        async for named in self._server.hearsay(place, FOLLOWERS):
+            asked.extend(map(self._ask, named))
+        await self._settle(asked)
+
+    async def _ask_owner(self, place: RingId) -> None:
+        await self._settle([self._ask(await self._server.successor(place))])
+
+    @staticmethod
+    async def _settle(tasks: list[asyncio.Task[None] | None]) -> None:
+        # waited for and not awaited: who gives up waiting does not end what others wait for
+        if running := [task for task in tasks if task is not None]:
+            await asyncio.wait(running)
+
+    def _ask(self, peer: Peer) -> asyncio.Task[None] | None:
+        """Ask a node what it holds of the user, once."""
+        if peer not in self._asked:
+            self._asked[peer] = self._spawn(self._fetch(peer), "ring fetch")
+        return self._asked[peer]
+
+    async def _fetch(self, peer: Peer) -> None:
+        holding = await self._calls.fetch_at(peer, self._aor)
+        if holding is not None and not holding.is_empty:
+            self.found[peer] = holding
+
+    def _given(self) -> set[int]:
+        """Return the indices of which a piece came that the overlay signed."""
+        return {piece.index for one in self.found.values() for piece in one.pieces if self._is_signed(piece)}
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        task = self._server.rpc.spawn(work, name=name)
+        if task is not None:
+            task.add_done_callback(lambda _: self._news.set())
+        return task
