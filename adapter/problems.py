@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     UNVERIFIED = 5
     DECLINED = 6
     NOT_ENCRYPTED = 7
+    BUSY = 8
     INTERRUPTED = 130
 
 
@@ -34,8 +35,9 @@ EXIT_MEANINGS: Final = {
     ExitCode.UNKNOWN: "nobody has that name",
     ExitCode.UNREACHABLE: "the user, the ring or the bootstrap server cannot be reached",
     ExitCode.UNVERIFIED: "the other side could not prove who it is",
-    ExitCode.DECLINED: "declined or busy",
+    ExitCode.DECLINED: "declined",
     ExitCode.NOT_ENCRYPTED: "the other phone cannot encrypt, and --require-encryption was given",
+    ExitCode.BUSY: "the other side is in another call",
     ExitCode.INTERRUPTED: "ended by Ctrl-C",
 }
 """One line each, in the order of the codes."""
@@ -56,7 +58,7 @@ _EXIT_BY_CODE: Final = {
     "no_bootstrap": ExitCode.UNREACHABLE,
     "gone": ExitCode.UNREACHABLE,
     "refused": ExitCode.DECLINED,
-    "busy": ExitCode.DECLINED,
+    "busy": ExitCode.BUSY,
     "interrupted": ExitCode.INTERRUPTED,
 }
 
@@ -74,10 +76,10 @@ _EXIT_BY_STATUS: Final = {
     410: ExitCode.UNREACHABLE,
     438: ExitCode.UNVERIFIED,
     480: ExitCode.UNREACHABLE,
-    486: ExitCode.DECLINED,
+    486: ExitCode.BUSY,
     487: ExitCode.FAILED,
     503: ExitCode.UNREACHABLE,
-    600: ExitCode.DECLINED,
+    600: ExitCode.BUSY,
     603: ExitCode.DECLINED,
     604: ExitCode.UNKNOWN,
 }

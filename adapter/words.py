@@ -214,6 +214,12 @@ def _held(event: Event) -> Text:
     return Text(f"{who} put the call on hold" if event.get("on") else "the call goes on")
 
 
+def _referred(event: Event) -> Text:
+    who, whom = event.get("peer") or "the other side", name_in(str(event.get("to", "")))
+    text = Text(f"{who} wants you to talk with {whom}: this phone calls nobody on another's word", style=_DOUBT)
+    return text.append(f"\nhint: hang up and call {whom} yourself, so that the ring proves who that is", style=_QUIET)
+
+
 def _audio_lost(event: Event) -> Text:
     return Text(f"nothing heard for {duration(event['seconds'])}", style=_DOUBT)
 
@@ -323,6 +329,7 @@ _WORDS: Final[Mapping[str, Callable[[Event], Text | None]]] = {
     "held": _held,
     "dialled": lambda event: Text(f"dialled {event['digits']}"),
     "digit": lambda event: Text(f"the other side dialled {event['digit']}"),
+    "referred": _referred,
     "sound-lost": lambda event: Text(f"the {event['what']} went away: the call goes on without it", style=_BAD),
     "ended": _ended,
     "child-died": _child_died,

@@ -208,7 +208,7 @@ class _Calling:
                 return  # a refresh, or the one that was told already
             case events.Redirected(contact=contact):
                 self._call = digest_in(contact)
-            case events.Troubled():
+            case events.Troubled() | events.Referred():
                 told |= {"peer": self._callee}
             case events.Missed():
                 told |= await self._missed(event, watch)

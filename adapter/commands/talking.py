@@ -13,6 +13,9 @@ from adapter.softphone.phone import PhoneError, Softphone
 from adapter.sound_words import verdict
 
 HELP: Final = "keys: m mute, p hold, + and - volume, 0-9 * # dial, h hang up"
+NO_TRANSFER: Final = (
+    "nobody is handed over: the other phone would call where nobody has proved who answers; let them call each other"
+)
 VOLUMES: Final = (0, 25, 50, 75, 100, 150, 200, 300)
 """What + and - go through, in percent."""
 DIAL_KEYS: Final = frozenset("0123456789*#")
@@ -74,6 +77,8 @@ class Talk:
                 step = -1 if key == "-" else 1
                 self._volume = min(max(0, self._volume + step), len(VOLUMES) - 1)
                 await self._phone.volume(VOLUMES[self._volume], call=self._call)
+            case "t":
+                self._screen.show({"event": "keys", "text": NO_TRANSFER})
             case "?":
                 self._screen.show({"event": "keys", "text": HELP})
             case _ if key in DIAL_KEYS:

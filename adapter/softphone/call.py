@@ -28,6 +28,7 @@ OK: Final = 200
 REQUEST_TIMEOUT: Final = 408
 UNAVAILABLE: Final = 480
 REQUEST_TERMINATED: Final = 487
+DECLINE: Final = 603
 UNREACHABLE_CODES: Final = frozenset({408, 502, 503, 504})
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -291,6 +292,23 @@ class LiveCall(pj.Call):
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:  # noqa: N802  PJSIP's name
         """Hand on what the other side dials into the call."""
         self._emit(events.Digit(at=time.monotonic(), digit=clip(prm.digit)))
+
+    @_guarded
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802  PJSIP's name
+        """Refuse a REFER, which PJSIP would obey: nobody makes this phone call where no ring has proved who is there.
+
+        [RFC 3515 §2.4.4]
+        """
+        prm.statusCode = DECLINE
+        self._emit(events.Referred(at=time.monotonic(), to=clip(prm.dstUri)))
+
+    @_guarded
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802  PJSIP's name
+        """Refuse an INVITE that takes this call's place: it would be answered without anybody's having announced it.
+
+        [RFC 3891 §3]
+        """
+        prm.statusCode, prm.reason = DECLINE, "Decline"
 
     @_guarded
     def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802  PJSIP's name

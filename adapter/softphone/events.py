@@ -156,6 +156,14 @@ class Digit(CallEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Referred(CallEvent):
+    """The other side asked this phone to call somebody else, which it does not do; the call goes on."""
+
+    to: str
+    """Whom, in the other side's words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoundLost(CallEvent):
     """A microphone or speaker went away, or could not be had; the call goes on without it."""
 

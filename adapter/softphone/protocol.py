@@ -50,6 +50,7 @@ _EVENTS: Final[Mapping[str, type[events.Event]]] = {
     "levels": events.Levels,
     "held": events.Held,
     "digit": events.Digit,
+    "referred": events.Referred,
     "sound-lost": events.SoundLost,
     "ended": events.Ended,
 }

@@ -251,6 +251,14 @@ class OnCallTsxStateParam:
 
 class OnCallMediaStateParam: ...
 
+class OnCallTransferRequestParam:
+    dstUri: str
+    statusCode: int
+
+class OnCallReplaceRequestParam:
+    statusCode: int
+    reason: str
+
 class OnDtmfDigitParam:
     digit: str
     method: int

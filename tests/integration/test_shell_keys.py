@@ -129,7 +129,7 @@ async def test_who_calls_somebody_that_is_calling_hears_busy_and_is_told_of(ring
     ring.phones.append(dialling)
     await dialling.expect(is_event("registered"), within_s=10, what="registered")
     carol = await call_bob(ring, "carol")
-    assert await carol.wait(20) == 6
+    assert await carol.wait(20) == 8
     assert carol.events[-1]["code"] == "status_486"
     missed = await dialling.expect(is_event("missed"), within_s=5, what="missed")
     assert (missed["peer"], missed["verified"]) == ("carol", True)

@@ -46,7 +46,7 @@ def test_a_damaged_file_has_a_cure():
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(404, 3), (480, 4), (503, 4), (438, 5), (403, 5), (486, 6), (603, 6), (487, 1), (500, 1), (408, 4)],
+    [(404, 3), (480, 4), (503, 4), (438, 5), (403, 5), (486, 8), (603, 6), (487, 1), (500, 1), (408, 4)],
 )
 def test_a_failed_call_has_the_exit_code_of_its_status(status, code):
     assert exit_code_of_status(status) == code

@@ -57,6 +57,8 @@ EVENTS = [
         setup_ms=3.5,
     ),
     events.AudioLost(at=5.0, seconds=3.0),
+    events.Referred(at=5.0, call=7, to="sip:carol@h"),
+    events.Missed(at=3.0, call=7, remote_uri="sip:a@h", request_uri="sip:b@h", source="h:1"),
     events.Quality(
         at=5.0,
         codec="G722",
