@@ -15,7 +15,7 @@ alone where something has moved, or about all of them where the record is due.
 
 A round that is repeated does nothing, a round that is cut short leaves more copies than needed and never fewer, and two
 rounds never run at once (`adapter.rounds`).  Every figure shown to a user (`holders`, `attackers_needed`) comes from
-answers of this round, not from what was once stored.
+what holders answered, in this round or since the record was renewed last, not from what was once stored.
 """
 
 import asyncio

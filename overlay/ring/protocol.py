@@ -287,6 +287,7 @@ class HardProtocol(HardRpc, KademliaProtocol):
             if len(self._dead_ends) > MAX_DEAD_ENDS:
                 del self._dead_ends[next(iter(self._dead_ends))]
             return
+        self._probed_at = -PROBE_PAUSE_S  # where one is dead there may be more
         if self.liveness.missed(peer.id, begun_at=call.begun_at, now=self._loop.time()):
             self.counters["died"] += 1
             self.lost = [*self.lost[1 - MAX_LOST :], peer]

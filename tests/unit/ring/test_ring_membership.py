@@ -10,6 +10,7 @@ from overlay.ring.ids import RingId, piece_position
 from overlay.trust.identity import PrivateBundle
 from tests.support.members import TestOverlay
 from tests.support.network import Network
+from tests.support.warmed import warmed
 
 HOST = "10.0.0.1"
 
@@ -181,7 +182,39 @@ def test_a_quiet_ring_costs_little():
             await asyncio.sleep(120)
             return sum(network.sent.values()) / 24 / 120
 
-    assert network.run(program()) < 8
+    assert network.run(program()) < 5
+
+
+def test_a_large_quiet_ring_costs_each_node_less_than_a_datagram_a_second():
+    network, overlay = world(10)
+
+    async def program():
+        async with warmed(overlay, 80, random.Random(10)) as rings:
+            for ring in rings:
+                await ring.join([])
+            # nobody has a session at first: the first tours are dearer than all that follow
+            await asyncio.sleep(150)
+            network.sent.clear()
+            await asyncio.sleep(120)
+            return sum(network.sent.values()) / 80 / 120
+
+    assert network.run(program()) < 1
+
+
+def test_a_newcomer_to_a_large_ring_asks_few_and_is_found_by_everybody():
+    network, overlay = world(11)
+
+    async def program():
+        async with warmed(overlay, 200, random.Random(11)) as rings:
+            newcomer = overlay.ring()
+            await newcomer.open(HOST)
+            await newcomer.join([rings[0].me])
+            counters = newcomer.counters()
+            assert counters["ring: asked find_node"] + counters["ring: asked around"] <= 40
+            assert {await ring.find_successor(newcomer.me.id) for ring in rings[::4]} == {newcomer.me}
+            await newcomer.close()
+
+    network.run(program())
 
 
 def test_the_same_seed_gives_the_same_run():
