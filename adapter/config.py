@@ -6,7 +6,7 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     bootstrap = "192.168.1.10:5480"     # without it, the network is asked
     overlay = "name of the overlay, where several announce themselves"
     sip = "192.168.1.20:5070"
-    ring = "192.168.1.20:0"
+    ring = "192.168.1.20:0"      # or ["192.168.1.20:0", "[2001:db8::20]:0"], to be in both rings
     state = "~/.local/state/secp2psip"
     accept = "everyone"          # whose calls are taken: "everyone", "contacts" or "nobody"
     mic = "headset"              # microphone and speaker, as secp2psip devices names them
@@ -64,6 +64,8 @@ class Settings:
     """Where phones reach the adapter; None: the LAN address."""
     ring: Address | None = None
     """Where the other nodes reach the adapter; None: the LAN address, any port."""
+    other_ring: Address | None = None
+    """The same in the other family, for who is in both rings; None: one ring is enough."""
     accept: str = EVERYONE
     """Whose calls are taken: one of ACCEPT."""
     code: str = ""
@@ -98,12 +100,14 @@ def settings_of(sources: Mapping[str, Chosen], *, trace: bool = False, json: boo
     """Return the settings that were chosen, checked, over the defaults. Raises UsageProblem."""
     chosen = {key: one.value for key, one in sources.items()}
     state = _text(chosen, "state")
+    rings = _rings(chosen)
     return Settings(
         state_dir=Path(state).expanduser().absolute() if state else default_state_dir(),
         users=parse_users(chosen.get("users", [])),
         bootstrap=_bootstrap(chosen),
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
-        ring=_address(chosen, "ring", 0),
+        ring=rings[0],
+        other_ring=rings[1],
         accept=_accept(_text(chosen, "accept")),
         code=_text(chosen, "code"),
         overlay=_overlay(_text(chosen, "overlay")),
@@ -184,6 +188,18 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 def _address(values: Mapping[str, Any], key: str, default_port: int) -> Address | None:
     text = _text(values, key)
     return parse_address(text, default_port=default_port, what=f"{key} address") if text else None
+
+
+def _rings(values: Mapping[str, Any]) -> tuple[Address | None, Address | None]:
+    """Return where other nodes reach the adapter: nowhere said, at one address, or at one of each family."""
+    given = values.get("ring") or []
+    texts = given if isinstance(given, list | tuple) else [given]
+    read = [address for text in texts if (address := _address({"ring": text}, "ring", 0)) is not None]
+    if len(read) > 2 or len({":" in host for host, _ in read}) < len(read):  # noqa: PLR2004 -- the two families
+        hint = "an adapter is in one ring of each family: --ring 192.168.1.20:0 --ring [2001:db8::20]:0"
+        raise UsageProblem("there are two ring addresses of one family", hint=hint)
+    first, second, *_ = (*read, None, None)
+    return first, second
 
 
 def _bootstrap(values: Mapping[str, Any]) -> Address | None:

@@ -200,6 +200,7 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
         bootstrap=settings.bootstrap,
         sip=settings.sip or (phones_host(host), sip_port),
         ring=settings.ring or (host, 0),
+        other_ring=settings.other_ring,
         overlay_key=settings.overlay_key,
         accept=settings.accept,
         code=settings.code,
@@ -212,7 +213,9 @@ def explain_bind(config: ServiceConfig, error: OSError) -> Exception:
     """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
     if error.filename is not None or error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
         return error  # a file's error names the file
-    option, address = ("--sip", config.sip) if not _can_bind(config.sip) else ("--ring", config.ring)
+    rings = [config.ring] if config.other_ring is None else [config.ring, config.other_ring]
+    tried = [("--sip", config.sip), *(("--ring", address) for address in rings)]
+    option, address = next(((option, address) for option, address in tried if not _can_bind(address)), tried[-1])
     hint = f"choose another with {option} HOST:PORT"
     if error.errno == errno.EADDRINUSE:
         hint = f"another program has it: {hint}" + (", and type that into the phone" if option == "--sip" else "")

@@ -25,13 +25,15 @@ from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
 from adapter.registering import Place, ask_bootstrap, read_back
 from adapter.servers import NotRegistered, Servers
-from adapter.upkeep import Upkeep
+from adapter.two_directories import TwoDirectories
+from adapter.two_upkeeps import upkeep_in
 from overlay.errors import Secp2psipError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
 from overlay.ring.tasks import Tasks
+from overlay.ring.two_rings import TwoRings, in_reach
 from overlay.trust.succession import Succession, decode_chain, encode_chain
 from overlay.trust.tombstone import Tombstone
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from adapter.service_config import ServiceConfig
     from adapter.state import StateDir
     from adapter.steps import Step
+    from adapter.two_upkeeps import TwoUpkeeps
+    from adapter.upkeep import Upkeep
     from overlay.ring.holding import Evidence as Contradiction
     from overlay.ring.ids import Peer
     from overlay.trust.identity import PrivateBundle
@@ -91,10 +95,10 @@ class Membership:
         self.liars = liars or Liars()
         """Which nodes lied to this adapter."""
         self._enrolments: dict[str, Enrolment] = {}
-        self._upkeeps: dict[str, Upkeep] = {}
-        self._ring: KademliaRing | None = None
+        self._upkeeps: dict[str, Upkeep | TwoUpkeeps] = {}
+        self._ring: KademliaRing | TwoRings | None = None
         self._store: RecordStore | None = None
-        self._directory: Directory | None = None
+        self._directory: Directory | TwoDirectories | None = None
         self._proofs: RecentProofs | None = None
         self._servers = Servers(config, state)
         self._tasks = Tasks()
@@ -105,7 +109,7 @@ class Membership:
         self._news = asyncio.Event()
 
     @property
-    def ring(self) -> KademliaRing:
+    def ring(self) -> KademliaRing | TwoRings:
         """The ring node; NotRegistered while there is none."""
         if self._ring is None:
             raise NotRegistered(
@@ -114,7 +118,7 @@ class Membership:
         return self._ring
 
     @property
-    def directory(self) -> Directory:
+    def directory(self) -> Directory | TwoDirectories:
         """Finds users on the ring; NotRegistered while there is no ring node."""
         if self._directory is None:
             _ = self.ring
@@ -135,7 +139,7 @@ class Membership:
         return self._ring is not None and bool(self._ring.peers())
 
     @property
-    def running(self) -> KademliaRing | None:
+    def running(self) -> KademliaRing | TwoRings | None:
         """The ring node, or None while there is none."""
         return self._ring
 
@@ -168,7 +172,7 @@ class Membership:
         enrolment = self._enrolments.get(user)
         return enrolment if enrolment is not None and expires_at(enrolment) > time.time() else None
 
-    def upkeep(self, user: str) -> Upkeep | None:
+    def upkeep(self, user: str) -> Upkeep | TwoUpkeeps | None:
         """Return what keeps the user's pieces in place."""
         return self._upkeeps.get(user)
 
@@ -356,27 +360,42 @@ class Membership:
                 self._credential_until = until
             return
         self._store = RecordStore(self._state.path / STORE_FILE)
+        rings = [await self._opened(identity, enrolment, address, is_fixed=self._config.ring[1] != 0)]
+        if (other := self._config.other_ring) is not None:
+            # with no port of its own it takes the same number, which others know from the last run
+            wanted = other if other[1] else (other[0], rings[0].me.port)
+            rings.append(await self._opened(identity, enrolment, wanted, is_fixed=other[1] != 0))
+        self._ring = rings[0] if len(rings) == 1 else TwoRings(*rings)
+        self._ring.on_line, self._credential_until = self._on_line, until
+        directories = [
+            Directory(
+                ring,
+                dealing_public=enrolment.dealing.dealing_public,
+                k=enrolment.dealing.k,
+                n=enrolment.dealing.n,
+                overlay=enrolment.overlay,
+                overlay_public=enrolment.overlay_bundle.ed25519,
+                pin_of=self.pins.get,
+                liars=self.liars,
+            )
+            for ring in rings
+        ]
+        self._directory = directories[0] if len(directories) == 1 else TwoDirectories(*directories)
+        self._proofs = RecentProofs(self._directory)
+
+    async def _opened(
+        self, identity: RingIdentity, enrolment: Enrolment, address: tuple[str, int], *, is_fixed: bool
+    ) -> KademliaRing:
+        assert self._store is not None
         ring = KademliaRing(identity, self._store, dealing_public=enrolment.dealing.dealing_public)
-        ring.on_line = self._on_line
         ring.on_change = self._ring_changed
         try:
             await ring.open(*address)
         except OSError:
-            if self._config.ring[1] or not address[1]:
+            if is_fixed or not address[1]:
                 raise
             await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
-        self._ring, self._credential_until = ring, until
-        directory = Directory(
-            ring,
-            dealing_public=enrolment.dealing.dealing_public,
-            k=enrolment.dealing.k,
-            n=enrolment.dealing.n,
-            overlay=enrolment.overlay,
-            overlay_public=enrolment.overlay_bundle.ed25519,
-            pin_of=self.pins.get,
-            liars=self.liars,
-        )
-        self._directory, self._proofs = directory, RecentProofs(directory)
+        return ring
 
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
         """Join the ring and begin to keep the user's pieces in place."""
@@ -385,8 +404,8 @@ class Membership:
             await self._join()
         if (old := self._upkeeps.get(user)) is not None:
             old.stop()
-        upkeep = Upkeep(
-            self.ring,
+        upkeep = upkeep_in(
+            self.ring.views,
             user=self._keys[user].user,
             pieces=enrolment.pieces,
             share_list=enrolment.share_list,
@@ -419,7 +438,9 @@ class Membership:
             cached = self._state.load_peers()
         known = [*cached, *(peer for e in self._enrolments.values() for peer in e.nodes)]
         me = self.ring.me.id
-        return list({peer.id: peer for peer in known if peer.id != me}.values())[:JOIN_CONTACTS]
+        # the server's own node may be named in both families
+        each = {(peer.id, ":" in peer.host): peer for peer in known if peer.id != me}
+        return list(each.values())[:JOIN_CONTACTS]
 
     def _is_ours(self, user: str, enrolment: Enrolment) -> bool:
         keys = self._keys[user]
@@ -453,9 +474,10 @@ class Membership:
                         await self._news.wait()
             if self._ring is None or self._stopping.is_set():
                 continue
-            if not self._ring.peers() and (contacts := self._contacts()):
-                with contextlib.suppress(RingUnreachable):
-                    await self._ring.join(contacts)
+            for ring in self._ring.views:
+                if not ring.peers() and (contacts := in_reach(self._contacts(), ring)):
+                    with contextlib.suppress(RingUnreachable):
+                        await ring.join(contacts)
             self._keep_peers()
             if time.time() >= renew_at:
                 renew_at = time.time() + RENEW_RETRY_S
@@ -497,7 +519,7 @@ class Membership:
                     )
 
     def _keep_peers(self) -> None:
-        if self._ring is not None and (peers := self._ring.peers()):
+        if self._ring is not None and (peers := self._ring.seeds()):
             try:
                 self._state.save_peers(peers, own_port=self._ring.me.port)
             except OSError as error:

@@ -16,6 +16,7 @@ from typing import Final
 
 from adapter.directory import Directory, Trace
 from adapter.findings import Found
+from adapter.two_directories import TwoDirectories
 
 PROOF_S: Final = 2.0
 """How long a proof is shared, in seconds since its lookup began: by so much later a revoked key is refused at most."""
@@ -37,7 +38,11 @@ class RecentProofs:
     """Stands in front of one directory."""
 
     def __init__(
-        self, directory: Directory, *, clock: Callable[[], float] = time, since: Callable[[], float] = monotonic
+        self,
+        directory: Directory | TwoDirectories,
+        *,
+        clock: Callable[[], float] = time,
+        since: Callable[[], float] = monotonic,
     ) -> None:
         """`clock` is wall time, by which a shared record must live; `since` never steps, and tells a proof's age."""
         self._directory, self._clock, self._since = directory, clock, since

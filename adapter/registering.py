@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from adapter.service_config import ServiceConfig
     from adapter.steps import Step
     from overlay.ring.kademlia_ring import KademliaRing
+    from overlay.ring.two_rings import TwoRings
 
 FIRST_GENERATION = 1
 PENDING_ID = bytes(20)
@@ -46,7 +47,7 @@ async def ask_bootstrap(
     keys: Keys,
     *,
     servers: Servers,
-    ring: KademliaRing | None,
+    ring: KademliaRing | TwoRings | None,
     pin: bytes | None,
     step: Step,
     place: Place | None = None,
@@ -96,7 +97,7 @@ async def ask_bootstrap(
     return here, replace(enrolment, succession=succession)
 
 
-async def read_back(ring: KademliaRing, user: str, enrolment: Enrolment) -> None:
+async def read_back(ring: KademliaRing | TwoRings, user: str, enrolment: Enrolment) -> None:
     """See with our own eyes that a piece lies on the ring; EnrolmentFailed otherwise [docs/architecture.md]."""
     ours = {piece.index: piece.share for piece in enrolment.pieces}
     for peer in enrolment.nodes:

@@ -118,9 +118,11 @@ def ring_report(membership: Membership, users: Sequence[str]) -> dict[str, Any]:
     """Tell the ring as this node sees it, clockwise from the lowest id, and what it knows of who holds what.
 
     `pieces` counts this node's own store and is None for others; `holds` maps each user of this adapter to the indices
-    that a node said it keeps for him; `since` is when this node met another, in seconds since the epoch.
+    that a node said it keeps for him; `since` is when this node met another, in seconds since the epoch. A node that is
+    in the rings of both families is one row, its second address in `other_address`.
     """
     ring = membership.ring
+    second = {peer.id: peer for view in ring.views[1:] for peer in (view.me, *view.peers())}
     holds: dict[int, dict[str, list[int]]] = {}
     for user in users:
         upkeep = membership.upkeep(user)
@@ -133,6 +135,7 @@ def ring_report(membership: Membership, users: Sequence[str]) -> dict[str, Any]:
             {
                 "node": _node(peer),
                 "address": _address(peer),
+                "other_address": _address(other) if (other := second.get(peer.id, peer)) != peer else "",
                 "rtt_ms": None if rtt_s is None else round(rtt_s * 1000, 2),
                 "since": None if peer == ring.me else ring.since(peer),
                 "self": peer == ring.me,

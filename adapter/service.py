@@ -215,6 +215,7 @@ class AdapterService:
             "pid": os.getpid(),
             "sip": format_address(self.sip_address),
             "ring": "" if running is None else format_address(running.me.address),
+            "other_ring": "" if running is None else "".join(format_address(x.me.address) for x in running.views[1:]),
             "node": "" if running is None else f"{running.me.id:040x}",
             "overlay": membership.overlay,
             **door_report(self._endpoint, self._fingerprint),

@@ -30,6 +30,8 @@ class ServiceConfig:
     """Address that phones reach it at (UDP); port 0: any free one."""
     ring: tuple[str, int]
     """Address that other nodes reach it at (UDP); port 0: any free one."""
+    other_ring: tuple[str, int] | None = None
+    """The same in the other family, where it is to be in both rings; port 0: that of the first, if it is free."""
     overlay_key: bytes | None = None
     """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
     accept: str = EVERYONE
@@ -43,3 +45,5 @@ class ServiceConfig:
     def __post_init__(self) -> None:
         if not self.users:
             raise LocalError("an adapter serves at least one user")
+        if self.other_ring is not None and (":" in self.ring[0]) is (":" in self.other_ring[0]):
+            raise LocalError("the two addresses for the ring are of one family")

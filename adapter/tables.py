@@ -94,7 +94,7 @@ def ring_table(event: Event) -> list[RenderableType]:
         rtt = node.get("rtt_ms")
         table.add_row(
             str(node.get("node", ""))[:NODE_CHARS],
-            str(node.get("address", "")),
+            " and ".join(str(at) for at in (node.get("address", ""), node.get("other_address")) if at),
             _held(node),
             f"{rtt:.1f} ms" if isinstance(rtt, int | float) else "",
             _date(node.get("since")),
@@ -108,7 +108,7 @@ def ring_table(event: Event) -> list[RenderableType]:
 
 def status_table(event: Event) -> list[RenderableType]:
     """Show this adapter: its addresses, its users with their phones, and what expires when."""
-    sip, ring = event.get("sip", ""), event.get("ring", "")
+    sip, ring = event.get("sip", ""), " and ".join(filter(None, (event.get("ring"), event.get("other_ring"))))
     head = Text.assemble(("adapter", "bold"), f" (pid {event.get('pid', '?')}): phones at ", (str(sip), "bold"))
     parts: list[RenderableType] = [head.append(f", on the ring at {ring}" if ring else ", not on the ring yet")]
     if event.get("sip_tls"):

@@ -19,7 +19,7 @@ import platformdirs
 
 from bootstrap.accounts import Accounts, OverlayFacts
 from bootstrap.admission import DEFAULT_ENROLMENTS_PER_DAY, Admission, Policy
-from bootstrap.announce import announce
+from bootstrap.announce import Announcer, announce
 from bootstrap.keys import ACCOUNTS_FILE
 from bootstrap.office import add_office_commands, run_office_command
 from bootstrap.problems import PROGRAM, ExitCode, Parser, Trouble, UsageProblem, describe, exit_codes
@@ -46,6 +46,7 @@ _EPILOG: Final = """\
 examples:
   secp2psip-bootstrap                                  on the LAN address, port 5480
   secp2psip-bootstrap --threshold 4 --pieces 10        ten pieces, any four rebuild a key
+  secp2psip-bootstrap --listen 192.168.1.10:5480 --listen [2001:db8::10]:5480   for hosts of either family
   secp2psip-bootstrap --listen 127.0.0.1:0 --json --enrolments-per-day 0   for a script on one host
   secp2psip-bootstrap --admission invite               only who has an invite
   secp2psip-bootstrap invites add --uses 5 --days 14   print a code that lets five devices in
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     where = f"port {DEFAULT_PORT}"
     try:
         options = _parser().parse_args(words)
-        where = options.listen or where
+        where = " and ".join(options.listen or [where])
         return _run(options)
     except (Secp2psipError, OSError) as error:
         return _fail(describe(error, where=where), as_json="--json" in words)
@@ -88,12 +89,12 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announce
         if warning:
             screen.show({"event": "warning", "text": warning})
         await server.open()
-        announcer = None
+        announcers: list[Announcer | None] = []
         try:
             screen.watch(server.members)
-            if announced:
-                key = bytes.fromhex(server.fingerprint)
-                announcer = await announce(server.address, overlay=config.facts.name, key=key, report=screen.show)
+            key, name = bytes.fromhex(server.fingerprint), config.facts.name
+            where = server.addresses if announced else []
+            announcers = [await announce(address, overlay=name, key=key, report=screen.show) for address in where]
             while not stop.is_set():
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(1 / TICKS_PER_SECOND):
@@ -101,7 +102,7 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announce
                 screen.tick()
         finally:
             screen.close()
-            if announcer is not None:
+            for announcer in filter(None, announcers):
                 await announcer.close()
             await server.close()
     finally:
@@ -111,13 +112,14 @@ async def _serve(config: ServerConfig, screen: Screen, warning: str, *, announce
 def _config(options: argparse.Namespace) -> tuple[ServerConfig, str]:
     """Return what the flags ask for, over what the data directory is, and a warning about the address or nothing."""
     facts = _facts(options)
-    host, port, warning = _address(options.listen)
+    host, other_host, port, warning = _addresses(options.listen)
     policy = Policy(
         admission=Admission(options.admission),
         enrolments_per_day=options.enrolments_per_day,
         code=_code(options.code_file),
     )
-    return ServerConfig(host=host, port=port, data=options.data, facts=facts, policy=policy), warning
+    config = ServerConfig(host=host, other_host=other_host, port=port, data=options.data, facts=facts, policy=policy)
+    return config, warning
 
 
 def _facts(options: argparse.Namespace) -> OverlayFacts:
@@ -137,10 +139,25 @@ def _facts(options: argparse.Namespace) -> OverlayFacts:
     return OverlayFacts(name=options.overlay or before.name, k=k, n=n)
 
 
-def _address(listen: str | None) -> tuple[str, int, str]:
-    """Return host, port and a warning (or nothing) for `HOST:PORT`, `HOST`, `:PORT` or None."""
+def _addresses(listen: Sequence[str] | None) -> tuple[str, str, int, str]:
+    """Return one host, perhaps one of the other family, their port, and a warning or nothing."""
+    read = [*map(_address, listen or [""])]
+    host, port, warning = read[0]
+    if len(read) == 1:
+        return host, "", port, warning
+    other_host, other_port, _ = read[1]
+    if len(read) > 2 or (":" in host) is (":" in other_host):  # noqa: PLR2004 - the two families
+        hint = "write --listen 192.168.1.10:5480 --listen [2001:db8::10]:5480"
+        raise UsageProblem("there is one ring of each family of addresses", hint=hint)
+    if port != other_port:
+        raise UsageProblem(f"the ports differ: {port} and {other_port}", hint="both families have the same port number")
+    return host, other_host, port, warning
+
+
+def _address(listen: str) -> tuple[str, int, str]:
+    """Return host, port and a warning (or nothing) for `HOST:PORT`, `HOST`, `:PORT` or nothing."""
     host, port = "", str(DEFAULT_PORT)
-    if listen is not None:
+    if listen:
         text = listen.strip()
         host, colon, port = text.rpartition(":")
         if not colon or port.endswith("]") or (text.count(":") > 1 and not text.startswith("[")):
@@ -192,7 +209,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "--listen", metavar="HOST:PORT", help=f"address for TCP and UDP (default: the LAN address, port {DEFAULT_PORT})"
+        "--listen",
+        action="append",
+        metavar="HOST:PORT",
+        help=f"address for TCP and UDP (default: the LAN address, port {DEFAULT_PORT}); given twice, once with IPv4 and"
+        " once with IPv6, the server is in both rings",
     )
     add("--threshold", type=int, metavar="K", help=f"pieces that rebuild a key (default {DEFAULT_K})")
     add("--pieces", type=int, metavar="N", help=f"pieces dealt for a key, at least 3K-2 (default {DEFAULT_N})")

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bootstrap.desk import Desk, Grant
-    from overlay.ring.chord import Chord
     from overlay.ring.ids import Peer
+    from overlay.ring.kademlia_ring import KademliaRing
+    from overlay.ring.two_rings import TwoRings
 
     Report = Callable[[dict[str, object]], None]
 
@@ -42,7 +43,7 @@ class Counter:
     """What every dialog of a server shares."""
 
     desk: Desk
-    ring: Chord
+    ring: KademliaRing | TwoRings
     certificate: bytes
     """The encoded DealingCertificate."""
     report: Report
@@ -141,12 +142,18 @@ class Dialog:
         return seal_registered(registered, self._at.desk.keys.overlay, grant.accepted.bundle)
 
     def _nodes(self, holders: dict[int, Peer], own: bytes) -> tuple[NodeAt, ...]:
-        """Return whom to join through: holders first, this server's node always, then others; not the asker itself."""
+        """Return whom to join through: holders first, this server's node always, then others; not the asker itself.
+
+        In both rings each node is named in the family that the asker came by, if it has it; this server's in the other
+        one too, right before: who knows one family only keeps the later of two names for a node.
+        """
         ring = self._at.ring
-        first = list(dict.fromkeys(holders[index] for index in sorted(holders)))
-        others = [peer for peer in ring.peers() if peer not in first]
-        if ring.me not in first:
-            first = [*first[: MAX_NODES - 1], ring.me]
+        views = sorted(ring.views, key=lambda view: (":" in view.me.host) is not (":" in self._source[0]))
+        near = {peer.id: peer for view in reversed(views) for peer in (view.me, *view.peers())}
+        first = list(dict.fromkeys(near.get(holders[index].id, holders[index]) for index in sorted(holders)))
+        ours = [view.me for view in reversed(views)]
+        first = [*[peer for peer in first if peer not in ours][: MAX_NODES - len(ours)], *ours]
+        others = [peer for peer in near.values() if peer not in first]
         nodes = [NodeAt(id=id_to_bytes(peer.id), host=peer.host, port=peer.port) for peer in [*first, *others]]
         return tuple([node for node in nodes if node.id != own][:MAX_NODES])
 

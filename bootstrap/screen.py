@@ -187,7 +187,8 @@ def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
 def _sentence(event: Event) -> str:
     match event["event"]:
         case "ready":
-            where = spelt((event["host"], event["port"]))
+            hosts = [event["host"], *filter(None, [event.get("other_host")])]
+            where = " and ".join(spelt((host, event["port"])) for host in hosts)
             threshold = f"k={event['k']} of n={event['n']} pieces"
             text = f"ready: overlay {event['overlay']} at {where}, {threshold}, fingerprint {event['fingerprint']}"
         case "announced":

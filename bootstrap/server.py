@@ -31,6 +31,7 @@ from overlay.ring.ids import id_from_bytes
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
+from overlay.ring.two_rings import TwoRings
 from overlay.wire.codec import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class ServerConfig:
     """IP literal that the others reach this server at, with its scope where it is of one link."""
     port: int
     """For TCP and UDP alike; 0: any that is free."""
+    other_host: str = ""
+    """The same in the other family, where the server is to be in both rings; the port is the same."""
     data: Path
     """Directory of keys and books; made if need be."""
     facts: OverlayFacts
@@ -75,11 +78,17 @@ class BootstrapServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._names: dict[RingId, set[str]] = {}
         self._desk: Desk
-        self._ring: KademliaRing
+        self._ring: KademliaRing | TwoRings
         self.address: tuple[str, int] = (config.host, config.port)
-        """Where it listens, TCP and UDP; the real port once it is open."""
+        """Where it listens, TCP and UDP; the real port once it is open. See also `addresses`."""
         self.fingerprint = ""
         """Thumbprint of the overlay key, 32 hexadecimal digits: what adapters pin."""
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens, in one family or in both."""
+        hosts = [self._config.host, *filter(None, [self._config.other_host])]
+        return [(host, self.address[1]) for host in hosts]
 
     async def open(self) -> None:
         """Read or make keys and books, find or begin the ring, and listen.
@@ -99,6 +108,7 @@ class BootstrapServer:
                 "event": "ready",
                 "host": self.address[0],
                 "port": self.address[1],
+                **({"other_host": self._config.other_host} if self._config.other_host else {}),
                 "overlay": self._config.facts.name,
                 "fingerprint": self.fingerprint,
                 "k": self._config.facts.k,
@@ -112,7 +122,7 @@ class BootstrapServer:
         self._report({"event": "stopped"})
 
     @property
-    def ring(self) -> KademliaRing:
+    def ring(self) -> KademliaRing | TwoRings:
         """The server's own ring node."""
         return self._ring
 
@@ -133,7 +143,7 @@ class BootstrapServer:
         self.fingerprint = keys.overlay.public.thumbprint().hex()
         for row in await self._desk.names():
             self._named(id_from_bytes(keys.node_id(row.node_public)), row.aor)
-        port = await self._open_ring()
+        ports = await self._open_ring()
         await self._find_ring()
         counter = Counter(
             desk=self._desk,
@@ -146,34 +156,42 @@ class BootstrapServer:
         )
         door = Door(counter)
         self._closing.push_async_callback(door.close)
-        listener = await asyncio.start_server(door.connected, sock=port, limit=MAX_LINE_BYTES)
-        self._closing.callback(listener.close)
+        for port in ports:
+            listener = await asyncio.start_server(door.connected, sock=port, limit=MAX_LINE_BYTES)
+            self._closing.callback(listener.close)
 
-    async def _open_ring(self) -> socket.socket:
-        """Take one port number for TCP and UDP, open the ring node there and return the TCP socket."""
-        host, wanted = self._config.host, self._config.port
+    async def _open_ring(self) -> list[socket.socket]:
+        """Take one port number for TCP and UDP, open the ring node there and return the TCP sockets, one a family."""
+        wanted = self._config.port
         for attempt in range(1, PORT_TRIES + 1):
-            port = _bind_tcp(host, wanted)
-            self.address = (host, port.getsockname()[1])
-            store = RecordStore(self._config.data / RING_FILE)
-            ring = KademliaRing(
-                self._identity(), store, dealing_public=self._desk.keys.dealing.public, clock=self._clock
-            )
-            try:
-                await ring.open(*self.address)
-            except OSError as error:
-                port.close()
-                store.close()
-                if wanted or error.errno != errno.EADDRINUSE or attempt == PORT_TRIES:
-                    raise
-                continue
-            self._ring = ring
-            # closed here if nothing listens on it in the end; closing it twice does no harm
-            self._closing.callback(port.close)
-            self._closing.callback(store.close)
-            self._closing.push_async_callback(self._leave_ring)
-            return port
+            async with contextlib.AsyncExitStack() as undo:
+                self.address = (self._config.host, wanted)
+                store = RecordStore(self._config.data / RING_FILE)
+                undo.callback(store.close)
+                ports: list[socket.socket] = []
+                rings: list[KademliaRing] = []
+                try:
+                    for host, _ in self.addresses:
+                        ports.append(_bind_tcp(host, self.address[1]))
+                        # closed here if nothing listens on it in the end; closing it twice does no harm
+                        undo.callback(ports[-1].close)
+                        self.address = (self._config.host, ports[-1].getsockname()[1])
+                        rings.append(self._new_ring(store))
+                        undo.push_async_callback(rings[-1].close)
+                        await rings[-1].open(host, self.address[1])
+                except OSError as error:
+                    if wanted or error.errno != errno.EADDRINUSE or attempt == PORT_TRIES:
+                        raise
+                    continue
+                self._ring = rings[0] if len(rings) == 1 else TwoRings(*rings)
+                self._closing.push_async_callback(undo.pop_all().aclose)
+                self._closing.push_async_callback(self._leave_ring)
+                return ports
         raise LocalError("no port number is free for both TCP and UDP")
+
+    def _new_ring(self, store: RecordStore) -> KademliaRing:
+        dealing_public = self._desk.keys.dealing.public
+        return KademliaRing(self._identity(), store, dealing_public=dealing_public, clock=self._clock)
 
     def _identity(self) -> RingIdentity:
         keys, overlay = self._desk.keys, self._config.facts.name
@@ -191,7 +209,8 @@ class BootstrapServer:
             await self._ring.join(contacts)
         except RingUnreachable:
             await self._ring.join([])
-        self._ring.on_change = self._ring_changed
+        for ring in self._ring.views:
+            ring.on_change = self._ring_changed
         self._tasks.append(asyncio.get_running_loop().create_task(self._renew()))
         self._tasks.append(asyncio.get_running_loop().create_task(self._bury_by_and_by()))
 
@@ -217,7 +236,8 @@ class BootstrapServer:
                 self._report({"event": "revoked", "aor": tombstone.aor, "holders": sum(kept)})
 
     async def _leave_ring(self) -> None:
-        self._ring.on_change = None
+        for ring in self._ring.views:
+            ring.on_change = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -233,8 +253,9 @@ class BootstrapServer:
 
     async def _keep_peers(self) -> None:
         # an empty list is not written: the ring may be back before this server is
-        if peers := self._ring.peers():
-            await self._desk.keep_peers(peers)
+        if peers := self._ring.seeds():
+            # the books have one row for a node: of one that is in both rings, the first that was named
+            await self._desk.keep_peers(list({peer.id: peer for peer in reversed(peers)}.values())[::-1])
 
     def _observe(self, event: dict[str, object]) -> None:
         """Pass an event of a dialog on, and keep the table of members by it."""

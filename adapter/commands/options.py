@@ -61,8 +61,10 @@ def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) ->
     )
     parser.add_argument(
         "--ring",
+        action="append",
         metavar="HOST:PORT",
-        help="where other nodes reach this adapter (default: this machine's address, any port)",
+        help="where other nodes reach this adapter (default: this machine's address, any port); given twice, once with"
+        " IPv4 and once with IPv6, it is in both rings",
     )
     parser.add_argument(
         "--accept", choices=ACCEPT, help="whose calls are taken; others are declined at once (default: everyone)"

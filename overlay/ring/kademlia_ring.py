@@ -19,7 +19,7 @@ from overlay.ring.chord_server import ChordServer
 from overlay.ring.handover import MAX_HEIRS, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
-from overlay.ring.ids import Peer, RingId, clockwise_from, is_link_local, is_sendable
+from overlay.ring.ids import Peer, RingId, clockwise_from, is_in_reach, is_link_local, is_sendable
 from overlay.ring.listed import OverlayKeys
 from overlay.ring.repair import Repair
 from overlay.ring.retransmission import PATIENT
@@ -132,22 +132,32 @@ class KademliaRing:
         """Host and port that the socket is bound to."""
         return self.me.address
 
+    @property
+    def views(self) -> tuple[KademliaRing, ...]:
+        """The rings that this node is in: this one."""
+        return (self,)
+
     async def join(self, contacts: Sequence[Peer]) -> None:
-        """Become a member through any of `contacts`, or of a ring of one; RingUnreachable when none answers."""
-        seeds = [peer for peer in contacts if peer.address != self.address]
-        if seeds and not await self._server.bootstrap(seeds):
-            raise RingUnreachable(f"none of {len(seeds)} nodes of the ring answered")
+        """Become a member through any of `contacts`, or of a ring of one; RingUnreachable when none answers.
+
+        Contacts of the other family are of another ring (two_rings.py).
+        """
+        others = [peer for peer in contacts if peer.address != self.address]
+        seeds = [peer for peer in others if is_in_reach(peer.host, self.me.host)]
+        if others and not (seeds and await self._server.bootstrap(seeds)):
+            raise RingUnreachable(f"none of {len(others)} nodes of the ring answered")
         if seeds:
             await self._server.introduce()
         if not self._is_member:
             self._is_member = True
             self._server.rpc.spawn(self._stabilisation.run(), name="ring stabilisation")
 
-    async def leave(self) -> None:
+    async def leave(self, *, hand_over: bool = True) -> None:
         """Hand over what is stored here, say goodbye to everybody known, and close."""
         rpc = self._server.rpc
         # who is silent among them inherits nothing: a user who leaves waits for no look-up
-        await self._handover.leave_to(clockwise_from(self.me.id, rpc.around(self.me.id, MAX_HEIRS))[:MAX_HEIRS])
+        if hand_over:
+            await self._handover.leave_to(clockwise_from(self.me.id, rpc.around(self.me.id, MAX_HEIRS))[:MAX_HEIRS])
         # with whom there is no session, this node is no contact of theirs
         known = (peer for peer in rpc.contacts() if self._sessions.peer_at(peer.address) is not None)
         await asyncio.gather(*(rpc.ask(peer, "leave") for peer in known))
@@ -227,11 +237,19 @@ class KademliaRing:
         return await self._calls.release_at(peer, release)
 
     async def deliver(self, peer: Peer, line: bytes) -> bool:
-        """Bring a SECP2PSIP line to a peer's adapter, once at most; True when its node took it."""
+        """Bring a SECP2PSIP line to a peer's adapter, once at most; True when its node took it.
+
+        Where the address that its record names is of the other family, the node is looked up by its id.
+        """
         if not 0 < len(line) <= MAX_LINE_BYTES:
             raise LocalError(f"a line of {len(line)} bytes does not fit a ring datagram")
         if peer.id == self.me.id:
             return self._on_line(peer, line)
+        if not is_in_reach(peer.host, self.me.host):
+            found = await self.find_successor(peer.id)
+            if found.id != peer.id:
+                return False
+            peer = found
         answered, taken = await self._server.rpc.ask(peer, "line", line, patience=PATIENT)
         return answered and taken is True
 
@@ -240,6 +258,10 @@ class KademliaRing:
     def peers(self) -> list[Peer]:
         """Return the contacts that live, in order of id."""
         return self._server.rpc.contacts()
+
+    def seeds(self) -> list[Peer]:
+        """Return whom to join through another time."""
+        return self.peers()
 
     def rtt(self, peer: Peer) -> float | None:
         """Return the smoothed round-trip time to a peer in seconds, None before one was measured."""

@@ -14,7 +14,7 @@ from kademlia.protocol import KademliaProtocol
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, node_of, peer_of, target
 from overlay.ring.datagrams import HardRpc, Outcome
-from overlay.ring.ids import RING_SIZE, Peer, clockwise, id_from_bytes, id_to_bytes
+from overlay.ring.ids import RING_SIZE, Peer, clockwise, id_from_bytes, id_to_bytes, is_in_reach
 from overlay.ring.liveness import SUSPECT_S
 from overlay.ring.neighbourhood import NAMED, Neighbourhood, around
 from overlay.ring.retransmission import QUICK, Patience
@@ -185,7 +185,9 @@ class HardProtocol(HardRpc, KademliaProtocol):
     # --- asking ------------------------------------------------------------------------------------------------------
 
     async def ask(self, peer: Peer, method: str, *arguments: object, patience: Patience = QUICK) -> Outcome:
-        """Ask a peer that is known by id and address."""
+        """Ask a peer that is known by id and address; one of the other family, or of a link, does not answer."""
+        if not is_in_reach(peer.host, self.me.host):
+            return False, None
         return await self.request(peer.address, peer.id, method, *arguments, patience=patience)
 
     async def call_find_node(

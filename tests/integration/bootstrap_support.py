@@ -49,11 +49,13 @@ class Watched:
 
 
 @asynccontextmanager
-async def serving(data: Path, *, port: int = 0, facts: OverlayFacts = FACTS, **rules: Any) -> AsyncIterator[Watched]:
+async def serving(
+    data: Path, *, port: int = 0, other_host: str = "", facts: OverlayFacts = FACTS, **rules: Any
+) -> AsyncIterator[Watched]:
     """Run a server; `rules` are the policy's, and `step_timeout_s`."""
     timeout = {key: rules.pop(key) for key in ("step_timeout_s",) if key in rules}
     policy = Policy(**{"enrolments_per_day": 0, **rules})
-    config = ServerConfig(host=HOST, port=port, data=data, facts=facts, policy=policy, **timeout)
+    config = ServerConfig(host=HOST, other_host=other_host, port=port, data=data, facts=facts, policy=policy, **timeout)
     events: list[dict[str, Any]] = []
     news = asyncio.Event()
 

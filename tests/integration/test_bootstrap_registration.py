@@ -9,6 +9,7 @@ import pytest
 
 from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
 from bootstrap.accounts import OverlayFacts
+from overlay.ring.addresses import is_own_address
 from overlay.ring.ids import RingId
 from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle, SigningKey
@@ -62,6 +63,24 @@ async def test_pieces_lie_on_distinct_nodes_where_the_ring_has_as_many(tmp_path)
         assert registered["distinct_holders"] == 7
         assert {f"{node.host}:{node.port}" for node in enrolment.nodes[:7]} == set(registered["holders"].values())
         assert len(enrolment.nodes) == len(set(enrolment.nodes)) == 8
+
+
+@pytest.mark.skipif(not is_own_address("::1"), reason="this host has no IPv6 loopback address")
+async def test_a_server_in_both_rings_names_itself_twice_and_last_in_the_family_that_asked(tmp_path):
+    async with serving(tmp_path, other_host="::1") as watched, AsyncExitStack() as stack:
+        server = watched.server
+        four, six = (view.me for view in server.ring.views)
+        assert (four.id, four.port, six.host, six.port) == (six.id, server.address[1], "::1", server.address[1])
+        for number in range(2):
+            member = Registrant(aor=f"member{number}")
+            await stack.enter_async_context(joined(member, await member.enrol(server.address)))
+        for (address, other), aor in zip(((four, six), (six, four)), ("bob", "carol"), strict=True):
+            nodes = (await Registrant(aor=aor).enrol(address.address)).nodes
+            own = [node for node in nodes if node.id == four.id]
+            assert own == [other, address], "who keeps one name for a node keeps the one that it can reach"
+            assert len({(node.id, node.host) for node in nodes}) == len(nodes)
+            # both members have IPv4 alone, and are named to whoever asks
+            assert len(nodes) == 4
 
 
 async def test_small_ring_holds_several_pieces_a_node(tmp_path):

@@ -45,6 +45,8 @@ class Cast:
 
     host: str = HOST
     """Where everything of it listens: an IP literal of this host."""
+    other_host: str = ""
+    """An address of the other family, for a bootstrap server in both rings."""
     bootstrap: Program | None = None
     adapters: dict[str, Program] = field(default_factory=dict)
     sip: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -72,7 +74,8 @@ class Cast:
             "bootstrap",
             [
                 command("secp2psip-bootstrap"),
-                *("--listen", spelt((self.host, 0)), "--data", str(self.folder / "bootstrap"), "--overlay", "demo"),
+                *_each("--listen", self.host, self.other_host),
+                *("--data", str(self.folder / "bootstrap"), "--overlay", "demo"),
                 *("--threshold", str(k), "--pieces", str(n), "--enrolments-per-day", "0"),
                 *("--json", "--trace", "--no-announce"),
             ],
@@ -81,17 +84,20 @@ class Cast:
         ready = await self.bootstrap.expect(is_event("ready"), within_s=START_S, what="ready")
         self.bootstrap_address = spelt((ready["host"], ready["port"]))
 
-    async def start_adapter(self, user: str, *options: str, program: Sequence[str] | None = None) -> None:
+    async def start_adapter(
+        self, user: str, *options: str, program: Sequence[str] | None = None, rings: tuple[str, ...] = ()
+    ) -> None:
         """Start one user's adapter with further options and wait until its SIP port is open.
 
-        `program` stands in for `secp2psip`.
+        `program` stands in for `secp2psip`; `rings` are its addresses for the ring, where they are not the scene's.
         """
-        argv = list(program or (command("secp2psip"),))
+        argv, here = list(program or (command("secp2psip"),)), rings or (self.host,)
         running = await Program.start(
             f"adapter {user}",
             [
-                *(*argv, "adapter", "--user", user, "--bootstrap", self.bootstrap_address),
-                *("--sip", spelt((self.host, 0)), "--ring", spelt((self.host, 0))),
+                *(*argv, "adapter", "--user", user),
+                *("--bootstrap", self.bootstrap_at(":" in here[0]), "--sip", spelt((self.host, 0))),
+                *_each("--ring", *here),
                 *("--state", self.state(user), "--json", "--trace"),
                 *options,
             ],
@@ -101,6 +107,12 @@ class Cast:
         ready = await running.expect(is_event("ready"), within_s=START_S, what="ready")
         host, port = str(ready["sip"]).rsplit(":", 1)
         self.sip[user] = (host.strip("[]"), int(port))
+
+    def bootstrap_at(self, six: bool) -> str:  # noqa: FBT001 -- one of two families
+        """Return the bootstrap server's address in the family that is wanted, if it has one there."""
+        port = self.bootstrap_address.rpartition(":")[2]
+        hosts = [self.host, *filter(None, [self.other_host])]
+        return f"{spelt((next((host for host in hosts if (':' in host) is six), self.host), ''))}{port}"
 
     async def register(self, user: str, *, expires_s: int = 600) -> None:
         """REGISTER `user` from a bare SIP phone and insist on 200 OK."""
@@ -163,6 +175,10 @@ class Cast:
             return program.events[-1]
         finally:
             await program.stop()
+
+
+def _each(option: str, *hosts: str) -> list[str]:
+    return [word for host in hosts if host for word in (option, spelt((host, 0)))]
 
 
 def is_event(name: str, **wanted: object) -> Any:

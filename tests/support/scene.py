@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def scene(*users: str, registered: bool = True, host: str = HOST) -> AsyncIterator[Cast]:
+async def scene(*users: str, registered: bool = True, host: str = HOST, other_host: str = "") -> AsyncIterator[Cast]:
     """Run a bootstrap server (k=3, n=7) and one adapter for each user; with `registered` each has a bare phone."""
     with tempfile.TemporaryDirectory(prefix="secp2psip-test-") as folder:
-        async with Cast(folder=Path(folder), host=host) as cast:
+        async with Cast(folder=Path(folder), host=host, other_host=other_host) as cast:
             await cast.start_bootstrap(k=3, n=7)
             for user in users:
                 await cast.start_adapter(user)

@@ -33,9 +33,20 @@ def test_listen_address(text, expected):
 
 def test_port_alone_takes_the_lan_address():
     host, port, _ = _address(":5999")
-    assert host == _address(None)[0]
+    assert host == _address("")[0]
     assert port == 5999
-    assert _address(None)[1] == 5480
+    assert _address("")[1] == 5480
+
+
+def test_two_addresses_are_one_of_each_family_with_one_port(tmp_path):
+    made = config("--listen", "192.0.2.1:5999", "--listen", "[2001:db8::1]:5999", data=tmp_path)
+    assert (made.host, made.other_host, made.port) == ("192.0.2.1", "2001:db8::1", 5999)
+    assert config("--listen", "[::1]:0", data=tmp_path).other_host == ""
+    for wrong in (("192.0.2.1", "192.0.2.2"), ("[::1]:1", "[::2]:1"), ("192.0.2.1:1", "[::1]:2")):
+        with pytest.raises(LocalError):
+            config(*(word for text in wrong for word in ("--listen", text)), data=tmp_path)
+    with pytest.raises(LocalError):
+        config("--listen", "192.0.2.1", "--listen", "::1", "--listen", "192.0.2.2", data=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,28 @@ def test_what_is_no_address_is_refused(text):
     assert "HOST:PORT" in caught.value.hint
 
 
+def test_the_ring_has_an_address_or_one_of_each_family():
+    assert load_settings({}).ring is load_settings({}).other_ring is None
+    one = load_settings({"ring": ["[::1]:7"]})
+    assert (one.ring, one.other_ring) == (("::1", 7), None)
+    both = load_settings({"ring": ["192.0.2.1:7", "2001:db8::1"]})
+    assert (both.ring, both.other_ring) == (("192.0.2.1", 7), ("2001:db8::1", 0))
+    for wrong in (["192.0.2.1", "192.0.2.2"], ["::1", "::2"], ["192.0.2.1", "::1", "192.0.2.2"]):
+        with pytest.raises(UsageProblem, match="of one family"):
+            load_settings({"ring": wrong})
+
+
+def test_a_file_names_the_ring_s_addresses_alone_or_in_a_list(tmp_path):
+    file = tmp_path / "config.toml"
+    for text, other in (('"192.0.2.1:7"', None), ('["192.0.2.1:7", "[2001:db8::1]:8"]', ("2001:db8::1", 8))):
+        file.write_text(f"ring = {text}\n")
+        settings = load_settings({}, config=file)
+        assert (settings.ring, settings.other_ring) == (("192.0.2.1", 7), other)
+    file.write_text("ring = 7\n")
+    with pytest.raises(UsageProblem):
+        load_settings({}, config=file)
+
+
 def test_an_address_is_printed_as_it_is_typed():
     assert format_address(("10.0.0.1", 5)) == "10.0.0.1:5"
     assert format_address(("::1", 5)) == "[::1]:5"
