@@ -76,6 +76,8 @@ class Settings:
     """The microphone of the built-in softphone; empty: the usual one."""
     speaker: str = ""
     """The same for its speaker."""
+    via: Address | None = None
+    """An adapter on another host to call through, as a phone of its user."""
     phones: Mapping[str, PhoneSecret] = field(default_factory=dict)
     """Users whose phones on other hosts are served, with what those prove themselves with."""
     limits: Limits = DEFAULT_LIMITS
@@ -114,6 +116,7 @@ def settings_of(sources: Mapping[str, Chosen], *, trace: bool = False, json: boo
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
         mic=_text(chosen, "mic"),
         speaker=_text(chosen, "speaker"),
+        via=_address(chosen, "via", DEFAULT_SIP_PORT),
         phones=read_phones(chosen.get("phones", {})),
         limits=read_limits(chosen.get("limits", {})),
         trace=trace,

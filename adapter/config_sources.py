@@ -39,6 +39,7 @@ TEXT_KEYS: Final = (
     "state",
     "mic",
     "speaker",
+    "via",
 )
 """What flags, variables and the file know; `user` is one of `users`."""
 KEYS: Final = frozenset({*TEXT_KEYS, "phones", "limits"})

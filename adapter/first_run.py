@@ -36,7 +36,7 @@ async def welcome(settings: Settings, screen: Screen) -> Settings:
     if not users:
         users = (parse_user(_ask("your name on this network", usual=_login_name())),)
         settings = replace(settings, users=users)
-    if settings.bootstrap is not None:
+    if settings.bootstrap is not None or settings.via is not None:
         return settings
     try:
         with screen.waiting("looking for a bootstrap server"):

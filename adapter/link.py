@@ -38,6 +38,8 @@ class Link(Protocol):
 
     sip: Address
     """Where phones reach it."""
+    host: str
+    """The address of this host that phones of it use."""
     users: tuple[str, ...]
     """The names that it serves."""
 
@@ -58,6 +60,7 @@ class RunningAdapter:
         self._client = client
         self._watch = watch
         self.sip = sip
+        self.host = sip[0]
         self.users = users
 
     @classmethod
@@ -95,6 +98,7 @@ class OwnAdapter:
         self._service = service
         self._queue = queue
         self.sip: Address = service.sip_address
+        self.host = self.sip[0]
         self.users = tuple(service.users)
 
     @classmethod

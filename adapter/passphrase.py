@@ -10,6 +10,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Final
 
+from adapter.config_tables import MAX_PASSWORD_CHARS
 from adapter.key_export import MAX_PASSPHRASE_BYTES, check_passphrase
 from adapter.problems import Problem
 from overlay.errors import LocalError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VARIABLE: Final = "SECP2PSIP_PASSPHRASE"
+PASSWORD_VARIABLE: Final = "SECP2PSIP_PASSWORD"  # noqa: S105 -- its name
+_FLAGS: Final = {VARIABLE: "--passphrase-file", PASSWORD_VARIABLE: "--password-file"}
 
 
 def find_passphrase(file: Path | None, *, twice: bool) -> str:
@@ -40,6 +43,21 @@ def find_passphrase(file: Path | None, *, twice: bool) -> str:
     return passphrase
 
 
+def find_password(file: Path | None, *, of: str) -> str:
+    """Return a phone's password: of the first line of `file`, else of $SECP2PSIP_PASSWORD, else asked for.
+
+    Raises Problem for none and one that will not do; CancelledError for Ctrl-C.
+    """
+    if file is not None:
+        password = _first_line(file)
+    else:
+        password = os.environ.get(PASSWORD_VARIABLE, "") or _ask(f"password of {of}: ", variable=PASSWORD_VARIABLE)
+    if not password or not password.isprintable() or len(password) > MAX_PASSWORD_CHARS:
+        text = f"a phone's password is 1 to {MAX_PASSWORD_CHARS} characters on one line"
+        raise Problem(text, hint="it is the one in [phones] of config.toml on the adapter's host", code="usage")
+    return password
+
+
 def _check(passphrase: str) -> None:
     try:
         check_passphrase(passphrase)
@@ -52,20 +70,21 @@ def _first_line(file: Path) -> str:
         with file.open("rb") as stream:
             found = os.fstat(stream.fileno())
             if stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) & 0o077:
-                raise Problem(f"the passphrase in {file} can be read by others", hint=f"chmod 600 {file}")
+                raise Problem(f"what is in {file} can be read by others", hint=f"chmod 600 {file}")
             line = stream.readline(MAX_PASSPHRASE_BYTES + 3)
     except OSError as error:
         raise Problem(f"{file} cannot be read: {(error.strerror or '').lower()}", code="usage") from None
     try:
         return line.rstrip(b"\r\n").decode("utf-8")
     except UnicodeDecodeError:
-        raise Problem(f"the passphrase in {file} is no UTF-8 text", code="usage") from None
+        raise Problem(f"what is in {file} is no UTF-8 text", code="usage") from None
 
 
-def _ask(prompt: str) -> str:
+def _ask(prompt: str, *, variable: str = VARIABLE) -> str:
     if not sys.stdin.isatty():
-        hint = f"give --passphrase-file FILE, or the variable {VARIABLE}"
-        raise Problem("there is no terminal to ask for the passphrase at", hint=hint, code="usage")
+        hint = f"give {_FLAGS[variable]} FILE, or the variable {variable}"
+        what = "passphrase" if variable == VARIABLE else "password"
+        raise Problem(f"there is no terminal to ask for the {what} at", hint=hint, code="usage")
     # the loop's own handler would wait for the end of the question: here Ctrl-C ends it, and the echo comes back
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

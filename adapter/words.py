@@ -48,6 +48,8 @@ def trust(event: Event) -> Text:
     if not event.get("verified"):
         if event.get("announced"):
             return Text("announced: the caller's adapter has just proved the key behind this name", style=_GOOD)
+        if event.get("via"):
+            return Text(f"not verified here: the adapter at {event['via']} says who this is", style=_DOUBT)
         return Text("not verified: nothing proves who this is", style=_DOUBT)
     needed, nodes = event.get("attackers_needed"), event.get("nodes")
     text = Text("verified", style=_GOOD)
@@ -199,6 +201,8 @@ def _established(event: Event) -> Text:
     whose = (
         "each phone's certificate is the one that its user signed for"
         if event.get("verified")
+        else f"with whom, the adapter at {event['via']} says"
+        if event.get("via")
         else "with whom, nothing proves"
     )
     return text.append("\nencrypted", style=_GOOD).append(f": SIP over TLS, sound over SRTP; {whose}", style=_QUIET)

@@ -2,7 +2,8 @@
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from adapter.calls.contacts import digest_in
 from adapter.commands import options
@@ -13,18 +14,18 @@ from adapter.commands.talking import Talk
 from adapter.config import Settings, format_address, parse_user
 from adapter.keyboard import Keyboard
 from adapter.link import Link, choose_user, open_link
+from adapter.passphrase import PASSWORD_VARIABLE, find_password
 from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
 from adapter.screen import Screen
 from adapter.softphone import events
 from adapter.softphone.commands import CODECS
 from adapter.softphone.phone import PhoneError, Softphone
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from adapter.via import ViaAdapter
 
 EXAMPLES: Final = """\
   secp2psip call bob --user alice
   secp2psip call bob --user alice --bootstrap 192.168.1.10:5480
+  secp2psip call bob --user alice --via 192.168.1.20:5070    through alice's adapter on that host
   secp2psip call bob --play speech.wav --record heard.wav --duration 20 --json"""
 DEFAULT_TIMEOUT_S: Final = 60.0
 """How long the other phone may ring."""
@@ -68,6 +69,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=options.seconds, default=DEFAULT_TIMEOUT_S, metavar="S", help="let it ring S seconds (60)"
     )
+    parser.add_argument(
+        "--via",
+        metavar="HOST:PORT",
+        help="call through an adapter on another host, which has a password for --user in its [phones]",
+    )
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help=f"the password for --via is its first line (default: ${PASSWORD_VARIABLE}, else it is asked for)",
+    )
     options.add_network(parser)
     options.add_common(parser)
 
@@ -82,14 +94,21 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         )
     check_sound(args.play, args.record)
     sound = await choose_devices(args, settings)
-    with screen.waiting("reaching the ring"):
-        link = await open_link(settings, caller, screen.show)
+    link: Link
+    password = ""
+    if settings.via is not None:
+        link = await ViaAdapter.reach(settings.via, caller)
+        password = find_password(args.password_file, of=f"{caller} at {format_address(settings.via)}")
+    else:
+        with screen.waiting("reaching the ring"):
+            link = await open_link(settings, caller, screen.show)
     sound.tell(screen)
     try:
         async with Softphone() as phone:
             with Keyboard() as keyboard:
                 history = History(settings.state_dir, screen)
-                calling = _Calling(link, phone, screen, args, sound, history=history, caller=caller, callee=callee)
+                names = {"caller": caller, "callee": callee}
+                calling = _Calling(link, phone, screen, args, sound, history=history, password=password, **names)
                 keys = asyncio.create_task(calling.obey(keyboard))
                 try:
                     return await calling.run()
@@ -113,12 +132,15 @@ class _Calling:
         sound: Sound,
         *,
         history: History,
+        password: str,
         caller: str,
         callee: str,
     ) -> None:
         self._link, self._phone, self._screen = link, phone, screen
+        self._is_via = isinstance(link, ViaAdapter)
         self._caller, self._callee = caller, callee
         self._history = history
+        self._password = password
         self._call = ""
         self._number = 0
         self._play: Path | None = args.play
@@ -137,9 +159,10 @@ class _Calling:
     async def run(self) -> ExitCode:
         sip = format_address(self._link.sip)
         await self._phone.start(
-            host=self._link.sip[0],
+            host=self._link.host,
             user=self._caller,
             registrar=sip,
+            password=self._password,
             play=self._play,
             record=self._record,
             microphone=self._sound.microphone,
@@ -153,7 +176,8 @@ class _Calling:
         async with AdapterWatch(self._link, self._screen, on_gone=self._adapter_gone) as watch:
             await register(self._phone, self._link, self._caller, watch, self._screen)
             self._screen.show({"event": "calling", "to": self._callee, "user": self._caller, "adapter": sip})
-            watch.expect(self._callee)
+            if not self._is_via:
+                watch.expect(self._callee)
             self._deadline = asyncio.get_running_loop().time() + self._timeout_s
             self._number = await self._phone.call(f"sip:{self._callee}@{sip}")
             self._screen.wait(f"calling {self._callee}", clock=True)
@@ -219,6 +243,8 @@ class _Calling:
                 loop = asyncio.get_running_loop()
                 self._deadline = None if self._duration_s is None else loop.time() + self._duration_s
                 told |= {"peer": self._callee} | await watch.proof()
+                if self._is_via:
+                    told |= {"via": format_address(self._link.sip)}
         self._screen.show(told)
         if isinstance(event, events.Established):
             self._talk = Talk(self._phone, self._screen, peer=self._callee, call=self._number)

@@ -64,6 +64,7 @@ def _settings(settings: Settings, chosen: dict[str, Chosen]) -> Iterator[tuple[s
         "ring": (settings.ring and format_address(settings.ring), "this machine's address, any port"),
         "mic": (settings.mic, "the usual one"),
         "speaker": (settings.speaker, "the usual one"),
+        "via": (settings.via and format_address(settings.via), "an adapter of this machine's own"),
         "state": (str(settings.state_dir), str(settings.state_dir)),
         "phones": ([f"{user}, secret kept" for user in settings.phones], "of this machine alone"),
         "limits": (dict(chosen["limits"].value) if "limits" in chosen else {}, "the usual ones"),

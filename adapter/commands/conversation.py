@@ -20,6 +20,7 @@ from adapter.screen import Screen
 from adapter.softphone import events
 from adapter.softphone.phone import PhoneError, Softphone
 from adapter.softphone.protocol import kind_of
+from adapter.via import ViaAdapter
 from adapter.words import name_in
 from overlay.errors import Secp2psipError
 
@@ -29,6 +30,8 @@ ANNOUNCED_WAIT_S: Final = 0.3
 """How long a call that bears a token waits for the adapter's word on it, which went off earlier and by another way."""
 RECEIPT_WAIT_S: Final = 1.0
 """How long the words about a call that stands already wait for the adapter's receipt."""
+REACH_S: Final = 6.0
+"""How long an adapter on another host may take to register a phone: four repetitions of the REGISTER."""
 MAX_ANSWERS: Final = 64
 """Callers remembered as announced; each stands for one SECP2PSIP REDIRECT."""
 _PROOF_KEYS: Final = ("basis", "support", "attackers_needed", "nodes", "thumbprint", "generation")
@@ -132,7 +135,12 @@ async def register(
     """
     with screen.waiting(f"registering {user}"):
         try:
-            await phone.register()
+            # PJSIP itself gives up after half a minute
+            async with asyncio.timeout(REACH_S if isinstance(link, ViaAdapter) else None):
+                await phone.register()
+        except TimeoutError:
+            silent = PhoneError(f"no answer within {REACH_S:g} s", status=408)
+            raise await _why(silent, link, user, watch) from None
         except PhoneError as error:
             raise await _why(error, link, user, watch) from error
     if not quiet:
@@ -147,7 +155,16 @@ async def _why(error: PhoneError, link: Link, user: str, watch: AdapterWatch) ->
         except Secp2psipError as cause:
             return cause
     code = "unreachable" if error.status in {0, 408, 500, 503} else "refused_phone"
-    return Problem(f"{user} could not register with the adapter: {error.reason}", hint=watch.last_hint, code=code)
+    hint = watch.last_hint or (_hint_via(error.status, user) if isinstance(link, ViaAdapter) else "")
+    text = f"{user} could not register with the adapter at {format_address(link.sip)}: {error.reason}"
+    return Problem(text, hint=hint, code=code)
+
+
+def _hint_via(status: int, user: str) -> str:
+    """Say what helps a phone that an adapter on another host does not take."""
+    if status in {401, 403}:
+        return f"is it the password that stands for {user} in [phones] of config.toml on that host?"
+    return "does secp2psip adapter run there, and does a firewall let UDP through?"
 
 
 def phone_event(event: events.Event) -> Event:

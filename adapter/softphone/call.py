@@ -62,11 +62,13 @@ class LiveCall(pj.Call):
         encrypted: bool = False,
         can_encrypt: bool = False,
         must_encrypt: bool = False,
+        goes_on_anew: bool = False,
         incoming_id: int = pj.PJSUA_INVALID_ID,
     ) -> None:
         """Make the object; `dial`, `go_on` or an incoming INVITE's id gives it life.
 
-        `encrypted`: the account is the one with TLS and SRTP; the other two say what a 302 may lead to.
+        `encrypted`: the account is the one with TLS and SRTP; the next two say what a 302 may lead to; `goes_on_anew`:
+        where a 302 leads is called from another account, which knows no password, even in the clear.
         """
         super().__init__(account, incoming_id)
         now = time.monotonic()
@@ -77,6 +79,7 @@ class LiveCall(pj.Call):
         self.encrypted = encrypted
         self._can_encrypt = can_encrypt
         self._must_encrypt = must_encrypt
+        self._goes_on_anew = goes_on_anew
         self._onward: checks.Target | None = None
         self._outgoing = incoming_id == pj.PJSUA_INVALID_ID
         self._target: checks.Target | None = None
@@ -109,7 +112,7 @@ class LiveCall(pj.Call):
 
     @property
     def onward(self) -> checks.Target | None:
-        """Where the encrypted call that follows this one goes; None where none does, or somebody hung up."""
+        """Where the call that follows this one goes; None where none does, or somebody hung up."""
         return self._onward if self._doom is None else None
 
     def respond(self, status: int) -> None:
@@ -262,7 +265,7 @@ class LiveCall(pj.Call):
             return pj.PJSIP_REDIRECT_STOP
         now = time.monotonic()
         self._emit(events.Redirected(at=now, contact=target.uri, fingerprint=target.fingerprint))
-        if target.fingerprint:
+        if target.fingerprint or self._goes_on_anew:
             self._onward = target  # this call ends here, and the switchboard places the next
             return pj.PJSIP_REDIRECT_STOP
         self._target = target

@@ -3,7 +3,7 @@
 I/O: none.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapter.softphone.message import Message
@@ -39,6 +39,10 @@ class Open(Command):
     """User part of our own address `sip:user@host`."""
     registrar: str = ""
     """`host:port` of the adapter (UDP), or empty: no registration."""
+    password: str = field(default="", repr=False)
+    """What an adapter on another host asks for; empty: nothing is answered to a challenge."""
+    realm: str = ""
+    """The only realm that the password is good for."""
     play: str = ""
     """WAV file (mono, 16-bit PCM) that the other side hears; empty: silence."""
     loop: bool = True

@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Final, Self
 
+from adapter.sip.digest import REALM
 from adapter.softphone import commands, events
 from adapter.softphone.crew import Crew
 from adapter.softphone.worker import PhoneError
@@ -37,6 +38,7 @@ class Softphone:
         host: str,
         user: str,
         registrar: str | None = None,
+        password: str = "",
         play: Path | None = None,
         record: Path | None = None,
         loop: bool = True,
@@ -67,6 +69,8 @@ class Softphone:
             host=host,
             user=user,
             registrar=registrar or "",
+            password=password,
+            realm=REALM if password else "",
             play=_readable(play),
             loop=loop,
             record=_absolute(record),

@@ -205,17 +205,18 @@ class Switchboard:
         self._emit(events.Done(at=time.monotonic(), about=kind_of(command), call=number))
 
     def _go_on(self, number: int, target: checks.Target, before: LiveCall) -> None:
-        """Place the encrypted call that a 302 led to: a new one, whose Contact and media are its own from the start.
+        """Place the call that a 302 led to: a new one, whose Contact and media are its own from the start.
 
         The old INVITE sent again over TLS would keep its UDP Contact, and the other side's ACK and BYE would go there.
         """
         agent, plan = self._agent, self._plan
-        if agent is None or agent.encrypted is None or plan is None:
+        account = None if agent is None else agent.encrypted if target.fingerprint else agent.bare
+        if agent is None or account is None or plan is None:
             return
         self._gate.note(time.monotonic())
-        call = self._make(number, agent.encrypted, agent, plan)
+        call = self._make(number, account, agent, plan)
         self._lines.add(number, call)
-        if not agent.certificates.expect(target.address, target.fingerprint):
+        if target.fingerprint and not agent.certificates.expect(target.address, target.fingerprint):
             call.doom(*MISMATCH)
         try:
             call.go_on(target, before)
@@ -278,6 +279,7 @@ class Switchboard:
             encrypted=account is agent.encrypted,
             can_encrypt=agent.encrypted is not None,
             must_encrypt=plan.require_encryption,
+            goes_on_anew=agent.bare is not None,
             incoming_id=incoming_id,
         )
 

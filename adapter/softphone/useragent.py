@@ -2,6 +2,7 @@
 
 Two accounts of one user: a plain one, over UDP, which registers, and an encrypted one, over TLS with SRTP, for calls
 whose other phone names its certificate. Which of them a call belongs to is decided by the transport of its INVITE.
+Where the adapter asks for a password there is a third, plain and without it, for the phones that a 302 leads to.
 
 No worker thread for SIP: every callback comes out of `poll`, on the loop's thread. Sound runs on PJSIP's null device.
 """
@@ -93,17 +94,12 @@ class UserAgent:
         self._devices.setNullDev()
         self._order_codecs(plan.codecs)
         self.account: pj.Account = _Account(handlers)
-        plain = _account_config(plan, transport=udp)
-        if plan.srtp:
-            _speak_srtp(plain.mediaConfig, over_tls_alone=False)
-        if self.tls:
-            # the adapter hands these on to callers who can make use of them
-            port = self.tls.rpartition(":")[2]
-            plain.sipConfig.contactParams = f";{TLS_PORT_PARAMETER}={port};{FINGERPRINT_PARAMETER}={self.fingerprint}"
-        if plan.registrar:
-            plain.regConfig.registrarUri = f"sip:{plan.registrar}"
-        self.account.create(plain)
+        self.account.create(self._registering(plan, transport=udp))
+        self.bare: pj.Account | None = None
         self.encrypted: pj.Account | None = None
+        if plan.password:
+            self.bare = _Account(handlers)
+            self.bare.create(_plain(plan, transport=udp))
         if self.tls:
             self.encrypted = _Account(handlers)
             self.encrypted.create(_encrypted(_account_config(plan, transport=tls)))
@@ -118,11 +114,25 @@ class UserAgent:
 
     def close(self) -> None:
         """End PJSIP; every call and file port has been destroyed before."""
-        for account in filter(None, (self.account, self.encrypted)):
+        for account in filter(None, (self.account, self.bare, self.encrypted)):
             with contextlib.suppress(pj.Error):
                 account.shutdown()
         with contextlib.suppress(pj.Error):
             self._endpoint.libDestroy(pj.PJSUA_DESTROY_NO_RX_MSG)  # 20 ms in place of a second of waiting for answers
+
+    def _registering(self, plan: Open, *, transport: int) -> pj.AccountConfig:
+        """Return the account that the adapter knows."""
+        config = _plain(plan, transport=transport)
+        if self.tls:
+            # the adapter hands these on to callers who can make use of them
+            port = self.tls.rpartition(":")[2]
+            config.sipConfig.contactParams = f";{TLS_PORT_PARAMETER}={port};{FINGERPRINT_PARAMETER}={self.fingerprint}"
+        if plan.registrar:
+            config.regConfig.registrarUri = f"sip:{plan.registrar}"
+        if plan.password:
+            # for its realm alone; where a 302 leads to is called from `bare`: a phone there could ask for it too
+            config.sipConfig.authCreds.append(pj.AuthCredInfo("digest", plan.realm, plan.user, 0, plan.password))
+        return config
 
     def _order_codecs(self, wanted: tuple[str, ...]) -> None:
         for codec in self._endpoint.codecEnum2():
@@ -240,6 +250,13 @@ def _speak_srtp(media: pj.AccountMediaConfig, *, over_tls_alone: bool) -> None:
     keyings = pj.IntVector()
     keyings.append(pj.PJMEDIA_SRTP_KEYING_SDES)
     media.srtpOpt.keyings = keyings
+
+
+def _plain(plan: Open, *, transport: int) -> pj.AccountConfig:
+    config = _account_config(plan, transport=transport)
+    if plan.srtp:
+        _speak_srtp(config.mediaConfig, over_tls_alone=False)
+    return config
 
 
 def _account_config(plan: Open, *, transport: int) -> pj.AccountConfig:

@@ -154,9 +154,16 @@ class AccountNatConfig:
     sipOutboundUse: int
     sdpNatRewriteUse: int
 
+class AuthCredInfo:
+    def __init__(self, scheme: str, realm: str, username: str, dataType: int, data: str) -> None: ...
+
+class AuthCredInfoVector:
+    def append(self, item: AuthCredInfo) -> None: ...
+
 class AccountSipConfig:
     transportId: int
     contactParams: str
+    authCreds: AuthCredInfoVector
 
 class SrtpOpt:
     keyings: IntVector
