@@ -220,9 +220,9 @@ class HardProtocol(HardRpc, KademliaProtocol):
         arguments = (self.source_node.id, id_to_bytes(ring_id))
         return self.named(await self.request(peer.address, peer.id, "around", *arguments, on_late=on_late))
 
-    async def call_ping(self, node_to_ask: Node) -> Outcome:
+    async def call_ping(self, node_to_ask: Node, *, patience: Patience = QUICK) -> Outcome:
         """Ask a node whether it lives."""
-        return await self.ask(peer_of(node_to_ask), "ping", self.source_node.id)
+        return await self.ask(peer_of(node_to_ask), "ping", self.source_node.id, patience=patience)
 
     async def call_store(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: what is stored on the ring goes to its holder directly."""

@@ -98,5 +98,7 @@ class Patience:
 QUICK: Final = Patience(gaps=(1, 0.5, 0.5, 0.5, 0.5), limit_s=0.9)
 """Look-ups: five transmissions in three RTOs; at 5 % loss each way one living node in 100,000 is taken for dead. With
 four it was one in 10,000, and so a wrong successor in some thousand look-ups."""
+BRIEF: Final = Patience(gaps=(1, 1), limit_s=0.9)
+"""Pings of a suspect, of which it takes two more to bury it: two transmissions each."""
 PATIENT: Final = Patience(gaps=(1, 2, 2, 2), limit_s=0.95)
 """Stores, fetches and lines: nobody else can answer, so four transmissions, further apart."""

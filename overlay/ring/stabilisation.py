@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from overlay.ring.contacts import MAX_CONTACTS, node_of
 from overlay.ring.ids import RING_BITS, RingId
+from overlay.ring.retransmission import BRIEF
 from overlay.ring.routing import BUCKET_CONTACTS
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Stabilisation:
             await self._server.nearest(RingId(self._rng.getrandbits(RING_BITS)), TOUR_NODES)
 
     async def _ping(self, peers: list[Peer]) -> None:
-        pings = (self._server.rpc.call_ping(node_of(peer)) for peer in peers[-MAX_PINGS:])
+        pings = (self._server.rpc.call_ping(node_of(peer), patience=BRIEF) for peer in peers[-MAX_PINGS:])
         await asyncio.gather(*pings)
 
     async def _pause(self) -> None:

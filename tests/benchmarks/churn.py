@@ -51,6 +51,7 @@ REPAIR_S = 30.0
 CHECK_EVERY_S = 10.0
 """Several nodes change in this time: one check counts for all of them."""
 LOOKUP_EVERY_S = 2.0
+PROGRESS_EVERY_S = 600.0
 CPU_LIMIT_S = 1200.0
 FULL, QUICK = (200, 120.0), (24, 10.0)
 """Nodes up on average, minutes of virtual time."""
@@ -142,7 +143,7 @@ class Churn:
         for home in self.homes:
             self._spawn(self._live(home))
         self._spawn(self._end_bootstrap())
-        next_check, next_lookup = start + REPAIR_S, start
+        next_check, next_lookup, next_word = start + REPAIR_S, start, start + PROGRESS_EVERY_S
         while loop.time() < start + 60 * self.minutes and time.process_time() - begun < self.cpu_limit_s:
             if loop.time() >= next_check:
                 self._check(loop.time())
@@ -150,11 +151,24 @@ class Churn:
             if loop.time() >= next_lookup:
                 self._spawn(self._look_up())
                 next_lookup += LOOKUP_EVERY_S
+            if loop.time() >= next_word:
+                self._say_how_far(loop.time() - start, time.process_time() - begun)
+                next_word += PROGRESS_EVERY_S
             await asyncio.sleep(max(0.0, min(next_check, next_lookup) - loop.time()))
         ended = loop.time() - start
         self.counts["datagrams"] = sum(self.network.sent.values())
         await self._finish()
         return ended
+
+    def _say_how_far(self, virtual_s: float, cpu_s: float) -> None:
+        counts = self.counts
+        unreadable = counts["unreadable"] + counts["no record"]
+        print(  # noqa: T201 -- a benchmark reports as it goes
+            f"churn: {virtual_s / 60:.0f} of {self.minutes:.0f} minutes, {cpu_s:.0f} s of CPU, "
+            f"{counts['found']} of {counts['lookups']} look-ups, {unreadable} unreadable",
+            file=sys.stderr,
+            flush=True,
+        )
 
     async def _rest(self, seconds: float, begun: float) -> None:
         """Let the first pieces find their places; no longer than the CPU's limit allows."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from overlay.errors import LocalError
 from overlay.ring.retransmission import (
+    BRIEF,
     INITIAL_RTO_S,
     MAX_RTO_S,
     MIN_RTO_S,
@@ -56,6 +57,10 @@ def test_a_silent_node_costs_less_than_a_second(rto, patience):
     assert list(schedule) == sorted(schedule)
     assert schedule[-1] < 1.0
     assert len(schedule) >= 3
+
+
+def test_a_suspect_is_pinged_twice_each_time():
+    assert BRIEF.schedule(0.1) == pytest.approx((0.1, 0.2))
 
 
 def test_quick_requests_go_out_five_times_in_three_timeouts():
