@@ -18,8 +18,12 @@ RATE_HZ: Final = 16_000
 FRAME_MS: Final = 20
 FRAME_SAMPLES: Final = RATE_HZ * FRAME_MS // 1000
 FRAME_BYTES: Final = FRAME_SAMPLES * 2
-LATENCY_MS: Final = 20
-"""What the sound server is asked to hold back at either end."""
+RECORDED_MS: Final = 20
+"""What the sound server is asked to hand over of the microphone at once."""
+PLAYED_MS: Final = 30
+"""What it is asked to hold of the speaker's sound; with 20 it ran dry twenty times as often on a busy machine."""
+PLAYED_AT_ONCE_MS: Final = 10
+"""In what pieces it asks for that, or it would leave no time for the sound card itself."""
 ALSA_BUFFER_US: Final = 60_000
 MAX_DEVICE_CHARS: Final = 256
 MAX_DEVICES: Final = 64
@@ -58,17 +62,18 @@ class SoundEnd:
         """Return the program that writes the microphone's sound to its standard output, with its arguments."""
         if self.backend == "alsa":
             return ("arecord", *self._alsa())
-        return ("parec", *self._pulse())
+        return ("parec", *self._pulse(), f"--latency-msec={RECORDED_MS}")
 
     def playing(self) -> tuple[str, ...]:
         """Return the program that plays its standard input on the speaker, with its arguments."""
         if self.backend == "alsa":
             return ("aplay", *self._alsa())
-        return ("pacat", "--playback", *self._pulse())
+        held = (f"--latency-msec={PLAYED_MS}", f"--process-time-msec={PLAYED_AT_ONCE_MS}")
+        return ("pacat", "--playback", *self._pulse(), *held)
 
     def _pulse(self) -> tuple[str, ...]:
         named = (f"--device={self.device}",) if self.device else ()
-        form = ("--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1", f"--latency-msec={LATENCY_MS}")
+        form = ("--raw", "--format=s16le", f"--rate={RATE_HZ}", "--channels=1")
         return (*form, "--client-name=secp2psip", "--stream-name=call", *named)
 
     def _alsa(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 import wave
 from dataclasses import dataclass
 from importlib.resources import files
@@ -29,6 +30,7 @@ from adapter.softphone import audio, devices
 from tests.interop.tool import InteropFailed
 from tests.sound.card import CHANNELS, PROGRAMS, VirtualCard
 from tests.sound.ear import Hearing, hear
+from tests.sound.stalls import Stalls
 from tests.support.cast import Cast, is_event
 from tests.support.programs import Program, ProgramFailed, command
 
@@ -44,6 +46,8 @@ DROPOUTS: Final = 1.0
 UP_S: Final = 30.0
 BEGIN_S: Final = 3.7
 """By how much each round of a voice begins later than the one before."""
+LEAD_IN_S: Final = 2.0
+"""How long the call is up before anybody speaks: microphone and speaker are opened with it, and take a second."""
 TAIL_S: Final = 2.0
 """What is recorded after the mouths have said all."""
 LEAD_S: Final = 5.0
@@ -65,8 +69,10 @@ WAYS: Final = (
 )
 
 
-async def play(folder: Path, *, seconds: float, drift_ppm: float, codec: str) -> tuple[Path, dict[str, Any]]:
-    """Play the call; the recording of the card, and what both phones said of the call at its end."""
+async def play(
+    folder: Path, stalls: Stalls, *, seconds: float, drift_ppm: float, codec: str
+) -> tuple[Path, dict[str, Any]]:
+    """Play the call; the recording of the card, and what both phones and the machine have to say of it."""
     for name, mouth in (("alice", "mouth_a"), ("bob", "mouth_b")):
         _stretch(Path(str(files("adapter.softphone") / "data" / f"{name}.wav")), folder / f"{mouth}.wav", seconds)
     async with VirtualCard(folder / "pulse") as card:
@@ -82,17 +88,20 @@ async def play(folder: Path, *, seconds: float, drift_ppm: float, codec: str) ->
                 *(phone.expect(is_event("established"), within_s=UP_S, what="a call") for phone in (alice, bob))
             )
             recorder = await card.record(folder / "card.wav")
+            began = time.monotonic()
+            await recorder.caught_up(LEAD_IN_S)
             mouths = [await card.say(way.mouth, folder / f"{way.mouth}.wav") for way in WAYS]
             for mouth in mouths:
                 if await mouth.wait(seconds + LEAD_S) != 0:
                     raise InteropFailed(f"a mouth fell silent: {mouth.text()[-200:]}")
+            machine = stalls.between(began, time.monotonic())
             await recorder.caught_up(TAIL_S)
             await recorder.stop()
             await alice.stop()
             ended = {}
             for name, phone in (("alice", alice), ("bob", bob)):
                 ended[name] = await phone.expect(is_event("ended"), within_s=UP_S, what="the end of the call")
-    return folder / "card.wav", ended
+    return folder / "card.wav", {"phones": ended, "machine": machine}
 
 
 async def _phone(cast: Cast, user: str, words: list[str], *, side: str, codec: str, drift_ppm: float = 0.0) -> Program:
@@ -177,9 +186,10 @@ def main() -> int:
         return 2
     folder = Path(tempfile.mkdtemp(prefix="secp2psip-sound-"))
     try:
-        recording, ended = asyncio.run(
-            play(folder, seconds=arguments.seconds, drift_ppm=arguments.drift, codec=arguments.codec)
-        )
+        with Stalls() as stalls:
+            recording, told = asyncio.run(
+                play(folder, stalls, seconds=arguments.seconds, drift_ppm=arguments.drift, codec=arguments.codec)
+            )
         sound = channels(recording)
     except (InteropFailed, ProgramFailed, TimeoutError) as error:
         print(f"the call could not be played: {error}", file=sys.stderr)
@@ -197,7 +207,7 @@ def main() -> int:
         "drift_ppm": arguments.drift,
         "bounds": {"correlation": CORRELATION, "latency_ms_median": LATENCY_MS, "dropouts_per_minute": DROPOUTS},
         "ways": {name: one.as_json() for name, one in heard.items()},
-        "phones": ended,
+        **told,
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(report, indent=1) + "\n")
@@ -207,6 +217,8 @@ def main() -> int:
             f" latency {one.latency_ms(0.5):.0f} ms (p95 {one.latency_ms(0.95):.0f}, growth {one.growth_ms:+.1f}),"
             f" {len(one.dropouts)} dropouts in {one.seconds:.0f} s"
         )
+    machine = told["machine"]
+    print(f"this machine stood still {machine['stalls']} times, {machine['longest_ms']:.0f} ms at the longest")
     print("\n".join(wrong) or "every bound holds")
     return 1 if wrong else 0
 
