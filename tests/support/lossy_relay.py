@@ -1,4 +1,4 @@
-"""A network that loses sound: a relay between two phones that drops RTP packets.  I/O: udp, loopback.
+"""A network that loses sound or holds it back: a relay between two phones for their RTP packets.  I/O: udp, loopback.
 
 The caller calls the relay, which hands the INVITE on and puts itself into both session descriptions. Signalling after
 that goes straight; RTCP passes whole. Which packets are lost is drawn with a seed for each direction.
@@ -25,6 +25,7 @@ class LossyRelay:
         self.dropped = {"caller": 0, "callee": 0}
         self._draw = {"caller": random.Random(1), "callee": random.Random(2)}
         self._caller: tuple[str, int] | None = None
+        self._held: list[tuple[str, bytes]] | None = None
         self._sip: dict[str, asyncio.DatagramTransport] = {}
         self._media: dict[tuple[str, int], asyncio.DatagramTransport] = {}
         self._phones: dict[tuple[str, int], tuple[str, int]] = {}
@@ -41,6 +42,14 @@ class LossyRelay:
     async def __aexit__(self, *_: object) -> None:
         for transport in (*self._sip.values(), *self._media.values()):
             transport.close()
+
+    async def stand_still(self, seconds: float) -> None:
+        """Hold all sound back for a while, and let go of it at once, as Wi-Fi does."""
+        self._held = held = []
+        await asyncio.sleep(seconds)
+        self._held = None
+        for other, data in held:
+            self._hand_on(other, 0, data)
 
     @property
     def name(self) -> str:
@@ -79,6 +88,12 @@ class LossyRelay:
                 self.dropped[other] += 1
                 return
             self.passed[other] += 1
+            if self._held is not None:
+                self._held.append((other, data))
+                return
+        self._hand_on(other, part, data)
+
+    def _hand_on(self, other: str, part: int, data: bytes) -> None:
         if (to := self._phones.get((other, part))) is not None:
             self._media[other, part].sendto(data, to)
 
