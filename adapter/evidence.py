@@ -37,8 +37,6 @@ from overlay.trust.tombstone import Tombstone
 
 MAX_PIECES_HEARD = 32
 """Pieces looked at in one node's answer; an honest node holds at most n of them."""
-MAX_TOMBSTONES = 64
-"""Tombstones looked at in one lookup."""
 RECORD_INDEX = 0
 """The index under which a liar is named whose lie was a lookup record; pieces count from 1."""
 
@@ -93,13 +91,18 @@ class Evidence:
             self._pieces.append((self._check(peer, piece, now), piece))
         if holding.record is not None:
             self._records.append((peer, holding.record))
-        if holding.tombstone is not None and len(self._tombstones) < MAX_TOMBSTONES:
+        if holding.tombstone is not None:
+            # one an answer, and no cap: anybody can sign some for keys of his own, and the true one may come last
             self._tombstones.append((peer, holding.tombstone))
         self._judged = None
 
     def has(self, index: int) -> bool:
-        """Whether a validly signed piece of this index was given."""
-        return any(verdict.ok and verdict.index == index for verdict, _ in self._pieces)
+        """Whether a validly signed piece of this index was given, of the newest generation that anybody gave.
+
+        An older one is there for everybody to bring back, and must not keep the newer one's copy from being asked for.
+        """
+        newest = max((piece.generation for verdict, piece in self._pieces if verdict.ok), default=0)
+        return any(v.ok and v.index == index and v.generation == newest for v, _ in self._pieces)
 
     def decide(self, *, everyone: bool, agreed: bool = False) -> Key | None:
         """Return the key that the evidence supports, or None.

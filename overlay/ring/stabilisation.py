@@ -10,6 +10,7 @@ a round also looks beyond the neighbourhood; a look-up that this node starts abo
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from overlay.ring.chord_server import ChordServer
     from overlay.ring.ids import Peer
+
+log = logging.getLogger(__name__)
 
 SUSPECT_PAUSE_S: Final = 1.0
 BUSY_PAUSE_S: Final = 5.0
@@ -65,7 +68,12 @@ class Stabilisation:
         """Go round until cancelled."""
         while True:
             await self._pause()
-            await self.round()
+            try:
+                await self.round()
+            except Exception:
+                # a round that fails must not be the last one: without them a node is forgotten, and knows nobody
+                log.exception("a round of stabilisation failed")
+                self._server.rpc.counters["stabilisation failed"] += 1
 
     async def round(self) -> None:
         """Do one round."""

@@ -245,6 +245,26 @@ def test_a_reader_in_the_middle_of_a_change_gets_one_key_or_the_other(changed):
     assert key.liars == ()
 
 
+def test_an_older_generation_does_not_stand_for_a_piece_of_the_newer_one():
+    newer = dealt(EVE, generation=2)
+    heard = evidence((0, [TRUE[0]]))
+    assert heard.has(1)
+    heard.hear(node(1), Holding(pieces=(newer[1],)), NOW)
+    assert (heard.has(1), heard.has(2)) == (False, True)
+
+
+def test_a_true_tombstone_counts_however_many_false_ones_came_before_it():
+    heard = Evidence(
+        "bob", dealing_public=DEALER.public, k=K, n=N, overlay="lan", overlay_public=BOOTSTRAP.public.ed25519
+    )
+    junk = Holding(tombstone=grave(EVE, bundle=EVE.public))
+    for number in range(200):
+        heard.hear(node(100 + number), junk, NOW)
+    for piece in TRUE:
+        heard.hear(node(piece.index), Holding(pieces=(piece,), tombstone=grave()), NOW)
+    assert heard.is_revoked(heard.decide(everyone=False))
+
+
 def wide(*answers, at_home=1):
     """Answers of a wide ring: the first `at_home` nodes are where their pieces belong, as the ring has confirmed."""
     heard = evidence(*answers)

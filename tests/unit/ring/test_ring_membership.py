@@ -7,6 +7,7 @@ import random
 
 from overlay.ring.handover import NEWCOMER_DELAY_S
 from overlay.ring.ids import RingId, piece_position
+from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle
 from tests.support.members import TestOverlay
 from tests.support.network import Network
@@ -40,6 +41,27 @@ def test_a_silent_death_is_found_and_told_within_seconds():
             assert seen[-1] is False
 
     network.run(program())
+
+
+def test_a_round_that_fails_is_not_the_last_one(caplog):
+    network, overlay = world(6)
+
+    class Broken(RecordStore):
+        def sweep(self, now):
+            raise RuntimeError("the disk is gone")
+
+    async def program():
+        async with overlay.running(5, host=HOST, make_store=Broken) as rings:
+            await asyncio.sleep(30)
+            assert all(ring.counters()["ring: stabilisation failed"] > 1 for ring in rings)
+            dead = rings.pop(2)
+            await dead.close()
+            await asyncio.sleep(15)
+            assert not any(dead.me in ring.peers() for ring in rings)
+            assert not any(ring.counters()["ring: tasks failed"] for ring in rings)
+
+    network.run(program())
+    assert "a round of stabilisation failed" in caplog.text
 
 
 def test_a_join_is_told_to_everybody():
