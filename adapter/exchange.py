@@ -137,7 +137,7 @@ class Exchange:
             random_bytes=self._random_bytes,
             now=self._clock(),
             fingerprint=self._fingerprint_of(caller, phone),
-            own=(self._sip_address(), self._membership.ring.me.address),
+            own=(self._sip_address(), *(view.me.address for view in self._membership.ring.views)),
         )
         attempt = _Attempt(machine, self._membership, self._clock, step)
         self._attempts.add(attempt)

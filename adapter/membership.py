@@ -32,6 +32,7 @@ from overlay.ring.chord import RingUnreachable
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
+from overlay.ring.store_of_ring import StoreOfRing
 from overlay.ring.tasks import Tasks
 from overlay.ring.two_rings import TwoRings, in_reach
 from overlay.trust.succession import Succession, decode_chain, encode_chain
@@ -359,12 +360,17 @@ class Membership:
                 self._ring.renew(identity)
                 self._credential_until = until
             return
-        self._store = RecordStore(self._state.path / STORE_FILE)
-        rings = [await self._opened(identity, enrolment, address, is_fixed=self._config.ring[1] != 0)]
-        if (other := self._config.other_ring) is not None:
-            # with no port of its own it takes the same number, which others know from the last run
-            wanted = other if other[1] else (other[0], rings[0].me.port)
-            rings.append(await self._opened(identity, enrolment, wanted, is_fixed=other[1] != 0))
+        self._store = store = RecordStore(self._state.path / STORE_FILE)
+        other = self._config.other_ring
+        rings: list[KademliaRing] = []
+        for wanted, is_fixed in ((address, self._config.ring[1] != 0), (other, other is not None and other[1] != 0)):
+            if wanted is not None:
+                kept = store if other is None else StoreOfRing(store)
+                ring = KademliaRing(identity, kept, dealing_public=enrolment.dealing.dealing_public)
+                # with no port of its own the second takes the same number, which others know from the last run
+                port = wanted[1] or (rings[0].me.port if rings else 0)
+                await self._opened(ring, (wanted[0], port), is_fixed=is_fixed)
+                rings.append(ring)
         self._ring = rings[0] if len(rings) == 1 else TwoRings(*rings)
         self._ring.on_line, self._credential_until = self._on_line, until
         directories = [
@@ -383,11 +389,7 @@ class Membership:
         self._directory = directories[0] if len(directories) == 1 else TwoDirectories(*directories)
         self._proofs = RecentProofs(self._directory)
 
-    async def _opened(
-        self, identity: RingIdentity, enrolment: Enrolment, address: tuple[str, int], *, is_fixed: bool
-    ) -> KademliaRing:
-        assert self._store is not None
-        ring = KademliaRing(identity, self._store, dealing_public=enrolment.dealing.dealing_public)
+    async def _opened(self, ring: KademliaRing, address: tuple[str, int], *, is_fixed: bool) -> None:
         ring.on_change = self._ring_changed
         try:
             await ring.open(*address)
@@ -395,7 +397,6 @@ class Membership:
             if is_fixed or not address[1]:
                 raise
             await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
-        return ring
 
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
         """Join the ring and begin to keep the user's pieces in place."""

@@ -26,12 +26,12 @@ from overlay.ring.retransmission import PATIENT
 from overlay.ring.sessions import RingIdentity, Sessions
 from overlay.ring.spread import Spread
 from overlay.ring.stabilisation import Stabilisation
+from overlay.ring.storage import RecordStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from overlay.ring.holding import Holding
-    from overlay.ring.storage import RecordStore
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, Release, ShareList
     from overlay.trust.seals import Seals
@@ -273,7 +273,12 @@ class KademliaRing:
 
     def held(self) -> list[tuple[str, int]]:
         """Return user and index of each piece that this node stores, in order."""
-        return self._store.held(self._clock())
+        # all of it, whatever ring it came by (store_of_ring.py)
+        return RecordStore.held(self._store, self._clock())
+
+    def came_by(self) -> set[str]:
+        """Return the names of which this node keeps something that came by this ring."""
+        return {aor for aor, _ in self._store.held(self._clock())}
 
     def forget(self, peer: Peer) -> None:
         """Drop a peer, its session and its history."""

@@ -80,11 +80,12 @@ class TwoRings:
         return bool(ring.peers())
 
     async def leave(self) -> None:
-        """Leave both; what is stored here is handed over twice only where the second ring has other nodes."""
+        """Leave both; names that came by both are handed over twice only where the second ring has other nodes."""
         first, second = self.views
         met = {peer.id for peer in first.peers()}
+        twice = any(peer.id not in met for peer in second.peers())
         await first.leave()
-        await second.leave(hand_over=any(peer.id not in met for peer in second.peers()))
+        await second.leave(hand_over=twice or not second.came_by() <= first.came_by())
 
     async def close(self) -> None:
         """Close both without a word."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adapter.directory import Directory
 from adapter.two_directories import TwoDirectories
 from overlay.ring.storage import RecordStore
+from overlay.ring.store_of_ring import StoreOfRing
 from overlay.ring.two_rings import TwoRings
 from tests.support.members import OVERLAY
 
@@ -25,7 +26,8 @@ BOTH = (FOUR, SIX)
 async def member(overlay: TestOverlay, hosts: tuple[str, ...]) -> KademliaRing | TwoRings:
     """Open one node at each of the hosts."""
     identity, store = overlay.identity(), RecordStore()
-    rings = [overlay.ring(identity, store=store) for _ in hosts]
+    stores = [store] if len(hosts) == 1 else [StoreOfRing(store) for _ in hosts]
+    rings = [overlay.ring(identity, store=kept) for kept in stores]
     for ring, host in zip(rings, hosts, strict=True):
         await ring.open(host)
     return rings[0] if len(rings) == 1 else TwoRings(*rings)

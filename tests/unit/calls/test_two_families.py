@@ -158,6 +158,35 @@ def test_pieces_follow_joins_in_either_ring_and_old_holders_are_released(seed):
     network.run(program())
 
 
+def test_what_came_by_one_ring_is_not_carried_into_the_other(monkeypatch):
+    """While an owner with IPv6 alone is away, holders in both rings rebuild and hand on: in his ring alone."""
+    # ten minutes of a ring are half a minute of a test
+    monkeypatch.setattr("adapter.upkeep.RECORD_LIFETIME_S", 60)
+    network, overlay = world(8)
+
+    async def program():
+        async with inhabited(overlay, {"sue": 4, "dan": 1}, both=3, four=1, six=4) as users:
+            four, six = users.nodes[3:4], users.nodes[4:]
+            users.upkeeps["sue"].stop()
+            await six[0].close()
+            lost = next(node for node in six[1:] if any(aor == "sue" for aor, _ in node.held()))
+            await lost.close()
+            await asyncio.sleep(200)  # past the end of the record, and some rounds of repair
+            newcomer = await member(overlay, (FOUR,))
+            await newcomer.join([users.nodes[0].views[0].me])
+            await users.nodes[2].leave()
+            await asyncio.sleep(30)
+            living = [*users.nodes[:2], *[node for node in six[1:] if node is not lost]]
+            indices = {index for node in living for aor, index in node.held() if aor == "sue"}
+            assert indices == set(range(1, 8)), "what died with its holder was rebuilt"
+            for node in (*four, newcomer):
+                assert not any(aor == "sue" for aor, _ in node.held())
+            assert any(aor == "dan" for node in (*four, newcomer) for aor, _ in node.held())
+            await newcomer.close()
+
+    network.run(program())
+
+
 @pytest.mark.parametrize("broken", BOTH)
 def test_where_one_family_fails_the_other_answers_and_is_asked_first_the_next_time(broken):
     network, overlay = world(4)
