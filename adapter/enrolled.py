@@ -51,13 +51,20 @@ class Enrolment:
 
 
 def check_registered(
-    registered: Registered, *, challenge: Challenge, request: Register, certificate: DealingCertificate, now: float
+    registered: Registered,
+    *,
+    about: bytes,
+    challenge: Challenge,
+    request: Register,
+    certificate: DealingCertificate,
+    now: float,
 ) -> Enrolment:
     """Return what a REGISTERED gives, if it answers this request and holds; RemoteError with the flaw otherwise.
 
-    `certificate` is the verified one of the CHALLENGE; `now` is in seconds since 1970.
+    `about` names the REGISTER as it was sent (16 bytes); `certificate` is the verified one of the CHALLENGE; `now` is
+    in seconds since 1970.
     """
-    if registered.nonce != request.nonce:
+    if registered.about != about:
         raise RemoteError("the answer is for another request")
     if registered.overlay != request.overlay or registered.aor != request.aor:
         raise RemoteError("the answer is for another overlay or name")

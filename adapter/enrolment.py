@@ -22,7 +22,7 @@ from overlay.errors import RemoteError
 from overlay.ring.ids import spelt
 from overlay.trust.identity import KeyBundle
 from overlay.trust.records import DealingCertificate
-from overlay.wire.codec import MAX_LINE_BYTES, decode_line
+from overlay.wire.codec import MAX_LINE_BYTES, decode_line, line_digest
 from overlay.wire.envelope import open_challenge, open_error, open_registered, seal_register, verify_error
 from overlay.wire.messages import Register
 
@@ -222,12 +222,17 @@ class _Dialog:
         line = await _read_line(reader)
         if decode_line(line).method == "ERROR":
             error = verify_error(line, server)
-            if error.about != challenge.nonce:
+            if error.about != line_digest(sealed):
                 raise RemoteError("a refusal of something else")
             raise EnrolmentRefused(error.code, error.reason)
         registered = open_registered(line, self.user, server)
         enrolment = check_registered(
-            registered, challenge=challenge, request=request, certificate=certificate, now=self.clock()
+            registered,
+            about=line_digest(sealed),
+            challenge=challenge,
+            request=request,
+            certificate=certificate,
+            now=self.clock(),
         )
         self.trace(
             "SECP2PSIP REGISTERED",

@@ -2,7 +2,7 @@
 
     connect -> CHALLENGE -> SECP2PSIP REGISTER -> decide, deal, store on the ring -> SECP2PSIP REGISTERED -> close
 
-Every refusal is a signed ERROR about this connection's nonce. Nothing is remembered of a connection that proved
+Every answer is signed and names the REGISTER that it answers. Nothing is remembered of a connection that proved
 nothing, and each step has its time. [paper §II.B]
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from bootstrap.registration import NONCE_BYTES, Refused, Revoked
 from overlay.errors import RemoteError
 from overlay.ring.ids import id_to_bytes, spelt
-from overlay.wire.codec import MAX_LINE_BYTES
+from overlay.wire.codec import MAX_LINE_BYTES, line_digest
 from overlay.wire.envelope import open_register, seal_challenge, seal_error, seal_registered
 from overlay.wire.messages import MAX_NODES, MAX_REASON_CHARS, Challenge, Error, NodeAt, Registered
 
@@ -66,6 +66,8 @@ class Dialog:
         self._at = counter
         self._reader, self._writer, self._source = reader, writer, source
         self._nonce = secrets.token_bytes(NONCE_BYTES)
+        self._about = b""
+        """Which REGISTER this dialog is about; none yet."""
         self._aor = ""
 
     async def run(self) -> None:
@@ -75,6 +77,7 @@ class Dialog:
             line = await self._line()
             if line is None:
                 return
+            self._about = line_digest(line)
             request = open_register(line, self._at.desk.keys.overlay)
             self._aor = request.aor
             self._step("SECP2PSIP REGISTER", node=self._at.desk.keys.node_id(request.node_public).hex())
@@ -105,7 +108,7 @@ class Dialog:
         """Send a signed ERROR and report it; a peer that does not even read that is left alone."""
         self._report("refused", code=code, reason=reason)
         plain = "".join(ch if " " <= ch <= "~" else "?" for ch in reason)[:MAX_REASON_CHARS]
-        error = Error(code=code, reason=plain, about=self._nonce, time=int(self._at.clock()))
+        error = Error(code=code, reason=plain, about=self._about, time=int(self._at.clock()))
         with contextlib.suppress(OSError, TimeoutError):
             await self._say(seal_error(error, self._at.desk.keys.overlay), "SECP2PSIP ERROR")
             if self._writer.can_write_eof():
@@ -130,7 +133,7 @@ class Dialog:
         registered = Registered(
             aor=grant.accepted.aor,
             generation=grant.accepted.generation,
-            nonce=self._nonce,
+            about=self._about,
             credential=grant.credential.encode(),
             dealing=self._at.certificate,
             pieces=tuple(piece.encode() for piece in grant.pieces),

@@ -21,11 +21,11 @@ from typing import Protocol
 from adapter.calls.door import Arrival, Door, LocalUser, Refusal, Reply
 from adapter.calls.events import Announced, Failure, LookUp, Refused, SendLine
 from adapter.calls.lanes import RATE_PER_SOURCE
-from adapter.calls.sent import line_digest
 from adapter.findings import Found
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer
 from overlay.trust.acceptance import Liar
+from overlay.wire.codec import line_digest
 from overlay.wire.envelope import seal_error, seal_redirect
 from overlay.wire.messages import MAX_CONTACTS, TOKEN_BYTES, Contact, Error, Invite, Redirect
 

@@ -6,16 +6,15 @@ encrypted to besides, and a REDIRECT addressed to the caller.  So an answer to a
 another key is none.
 """
 
-import hashlib
 from dataclasses import dataclass
 
 from adapter.calls.freshness import FRESHNESS_S
 from adapter.findings import Found
 from overlay.errors import RemoteError
 from overlay.trust.identity import KeyBundle, PrivateBundle
-from overlay.wire.codec import decode_line
+from overlay.wire.codec import decode_line, line_digest
 from overlay.wire.envelope import open_error, seal_invite, unseal, verify_error
-from overlay.wire.messages import INVITE_ID_BYTES, Error, Invite, Party, Redirect
+from overlay.wire.messages import Error, Invite, Party, Redirect
 
 INVITE_LIFETIME_S = 30
 """How long an INVITE is good, in seconds."""
@@ -122,8 +121,3 @@ class SentInvites:
             if claimed.about == sent.line_digest:
                 return Hint(code=claimed.code)
         raise RemoteError("error about another invite")
-
-
-def line_digest(line: bytes) -> bytes:
-    """Return the 16 bytes by which an ERROR names an INVITE whose id its sender could not read."""
-    return hashlib.sha256(line).digest()[:INVITE_ID_BYTES]

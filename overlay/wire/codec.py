@@ -6,6 +6,7 @@ ERROR), where it must fit into one packet. A line has one spelling; any other gi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ DATAGRAM_METHODS: Final = frozenset({"INVITE", "REDIRECT", "ERROR"})
 """Methods whose lines must fit into a ring datagram."""
 MAX_LINE_BYTES: Final = 16_384
 MAX_DATAGRAM_LINE_BYTES: Final = 1200
+DIGEST_BYTES: Final = 16
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,4}")
 """A compact JWE has five parts, a compact JWS three, a plain token one."""
@@ -78,3 +80,11 @@ def _flaw(method: str, token: str) -> str | None:
     if len(VERSION) + len(method) + len(token) + len("  \r\n") > max_line_bytes(method):
         return f"a line of {method} has at most {max_line_bytes(method)} bytes"
     return None
+
+
+def line_digest(line: bytes) -> bytes:
+    """Return the DIGEST_BYTES by which an answer names a whole line, also one whose reader could not open it.
+
+    A line that is encrypted differs each time, so this names one sending of it and none before.
+    """
+    return hashlib.sha256(line).digest()[:DIGEST_BYTES]

@@ -29,6 +29,7 @@ from overlay.trust.signed import (
     check_int,
     check_overlay,
 )
+from overlay.wire.codec import DIGEST_BYTES
 from overlay.wire.fields import BLOBS, BYTES, NODES, PLAIN, Member, Message, NodeAt, check_bytes_up_to, check_text
 from overlay.wire.payload import encode_json
 
@@ -170,7 +171,7 @@ class Registered(Message):
     MEMBERS: ClassVar[tuple[Member, ...]] = (
         Member("aor", "aor", PLAIN),
         Member("gen", "generation", PLAIN),
-        Member("nonce", "nonce", BYTES),
+        Member("about", "about", BYTES),
         Member("cred", "credential", BYTES),
         Member("dealing", "dealing", BYTES),
         Member("pieces", "pieces", BLOBS),
@@ -184,8 +185,8 @@ class Registered(Message):
     """User name in its one spelling."""
     generation: int
     """Generation of the key bundle."""
-    nonce: bytes
-    """16 bytes: the CHALLENGE's, so that no old answer fits."""
+    about: bytes
+    """16 bytes: `line_digest` of the REGISTER, which its sender encrypted anew: no recorded answer fits."""
     credential: bytes
     """An encoded NodeCredential."""
     dealing: bytes
@@ -205,7 +206,7 @@ class Registered(Message):
         if not is_aor(self.aor):
             raise LocalError("aor is a user name in its one spelling")
         check_int("generation", self.generation, 1, MAX_GENERATION)
-        check_bytes("nonce", self.nonce, NONCE_BYTES)
+        check_bytes("about", self.about, DIGEST_BYTES)
         check_bytes_up_to("credential", self.credential, MAX_RECORD_BYTES)
         check_bytes_up_to("dealing", self.dealing, MAX_RECORD_BYTES)
         if type(self.pieces) is not tuple or len(self.pieces) > MAX_PIECES:

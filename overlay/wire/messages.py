@@ -94,7 +94,7 @@ class Error(Message):
     reason: str
     """One sentence for a person, printable ASCII, up to 200 characters."""
     about: bytes = b""
-    """16 bytes: the INVITE's id or the CHALLENGE's nonce; empty when it is about neither."""
+    """16 bytes: the INVITE's id, or `line_digest` of the REGISTER or of an INVITE that could not be read; or empty."""
     cookie: bytes = b""
     """With `again`: to be repeated inside the signed part, up to 32 bytes."""
     time: int = 0

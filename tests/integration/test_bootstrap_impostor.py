@@ -12,7 +12,7 @@ from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
 from bootstrap.keys import ServerKeys
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.records import DealingCertificate
-from overlay.wire.codec import MAX_LINE_BYTES
+from overlay.wire.codec import MAX_LINE_BYTES, line_digest
 from overlay.wire.envelope import seal_challenge, seal_error
 from overlay.wire.messages import Challenge, Error
 from tests.integration.bootstrap_support import HOST, Registrant
@@ -22,14 +22,18 @@ NONCE = bytes(range(16))
 
 @asynccontextmanager
 async def impostor(*lines, stays=False):
-    """Give the address of a server that says these lines, one after each line it hears, and then hangs up."""
+    """Give the address of a server that says these lines, one after each line it hears, and then hangs up.
+
+    What is no line is called with the one that was heard, and returns one.
+    """
     over = asyncio.Event()
 
     async def talk(reader, writer):
+        heard = b""
         for number, line in enumerate(lines):
             if number:
-                await reader.readline()
-            writer.write(line)
+                heard = await reader.readline()
+            writer.write(line(heard) if callable(line) else line)
         if stays:
             await over.wait()
         writer.close()
@@ -111,26 +115,29 @@ async def test_expired_certificate_is_refused():
         assert "expired" in str(await failure(address))
 
 
+def error_about(code, reason, signer):
+    """Refuse the REGISTER that was heard."""
+    return lambda heard: seal_error(Error(code=code, reason=reason, about=line_digest(heard)), signer)
+
+
 async def test_refusal_by_another_key_is_not_believed():
     keys = ServerKeys.generate()
-    error = Error(code="taken", reason="not so", about=NONCE)
-    async with impostor(challenge(keys), seal_error(error, PrivateBundle.generate())) as address:
-        assert "does not hold" in str(await failure(address))
-    async with impostor(challenge(keys), seal_error(error, None)) as address:
-        assert "does not hold" in str(await failure(address))
+    for signer in (PrivateBundle.generate(), None):
+        async with impostor(challenge(keys), error_about("taken", "not so", signer)) as address:
+            assert "does not hold" in str(await failure(address))
 
 
 async def test_refusal_of_another_request_is_not_believed():
     keys = ServerKeys.generate()
-    error = Error(code="taken", reason="not so", about=bytes(16))
-    async with impostor(challenge(keys), seal_error(error, keys.overlay)) as address:
-        assert "refusal of something else" in str(await failure(address))
+    for about in (b"", bytes(16), NONCE):
+        error = Error(code="taken", reason="not so", about=about)
+        async with impostor(challenge(keys), seal_error(error, keys.overlay)) as address:
+            assert "refusal of something else" in str(await failure(address))
 
 
 async def test_true_refusal_is_believed():
     keys = ServerKeys.generate()
-    error = Error(code="policy", reason="not today", about=NONCE)
-    async with impostor(challenge(keys), seal_error(error, keys.overlay)) as address:
+    async with impostor(challenge(keys), error_about("policy", "not today", keys.overlay)) as address:
         with pytest.raises(EnrolmentRefused, match="not today") as caught:
             await Registrant(aor="alice").enrol(address)
     assert caught.value.code == "policy"

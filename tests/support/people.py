@@ -149,7 +149,7 @@ def registered(**changes: Any) -> Registered:
     given: dict[str, Any] = {
         "aor": "alice",
         "generation": 1,
-        "nonce": b"\x90" * 16,
+        "about": b"\xa0" * 16,
         "credential": credential().encode(),
         "dealing": certificate().encode(),
         "pieces": tuple(piece.encode() for piece in pieces()),

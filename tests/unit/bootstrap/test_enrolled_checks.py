@@ -21,6 +21,7 @@ DAY = 86_400
 CERTIFICATE = DealingCertificate.issue(
     OVERLAY, overlay="lan", dealing_public=DEALING.public, k=3, n=7, expires_at=NOW + 100 * DAY
 )
+ABOUT = bytes(range(16))
 CHALLENGE = Challenge(
     overlay="lan", bundle=OVERLAY.public.encode(), dealing=CERTIFICATE.encode(), nonce=NONCE, time=NOW
 )
@@ -53,7 +54,7 @@ def share_list(signer=OVERLAY, overlay="lan", pieces=None):
 TRUE = Registered(
     aor="alice",
     generation=1,
-    nonce=NONCE,
+    about=ABOUT,
     credential=credential(),
     dealing=CERTIFICATE.encode(),
     pieces=dealt(),
@@ -65,7 +66,9 @@ TRUE = Registered(
 
 
 def check(registered):
-    return check_registered(registered, challenge=CHALLENGE, request=REQUEST, certificate=CERTIFICATE, now=NOW)
+    return check_registered(
+        registered, about=ABOUT, challenge=CHALLENGE, request=REQUEST, certificate=CERTIFICATE, now=NOW
+    )
 
 
 def test_true_answer_is_taken():
@@ -87,7 +90,7 @@ def test_our_own_node_is_no_node_to_join_through():
 @pytest.mark.parametrize(
     ("lie", "named"),
     [
-        ({"nonce": bytes(range(16))}, "another request"),
+        ({"about": NONCE}, "another request"),
         ({"aor": "bob"}, "name"),
         ({"overlay": "other"}, "overlay"),
         ({"dealing": b"other"}, "dealing key"),

@@ -6,7 +6,7 @@ import pytest
 
 from adapter.calls.events import AskHigherSequence, Done, LookUp, SendLine
 from adapter.calls.inviting_table import GIVE_UP_S, State
-from adapter.calls.sent import line_digest
+from overlay.wire.codec import line_digest
 from overlay.wire.envelope import seal_error, seal_redirect, unseal
 from overlay.wire.messages import Error, Redirect
 from tests.support.people import ALICE, BOB, EVE
