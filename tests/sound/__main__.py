@@ -70,12 +70,12 @@ WAYS: Final = (
 
 
 async def play(
-    folder: Path, stalls: Stalls, *, seconds: float, drift_ppm: float, codec: str
+    folder: Path, stalls: Stalls, *, seconds: float, drift_ppm: float, codec: str, server: str = ""
 ) -> tuple[Path, dict[str, Any]]:
     """Play the call; the recording of the card, and what both phones and the machine have to say of it."""
     for name, mouth in (("alice", "mouth_a"), ("bob", "mouth_b")):
         _stretch(Path(str(files("adapter.softphone") / "data" / f"{name}.wav")), folder / f"{mouth}.wav", seconds)
-    async with VirtualCard(folder / "pulse") as card:
+    async with VirtualCard(folder / "pulse", server) as card:
         os.environ.update(card.environment)
         async with Cast(folder=folder) as cast:
             await cast.start_bootstrap(k=3, n=7)
@@ -178,17 +178,31 @@ def main() -> int:
         "--drift", type=float, default=0.0, metavar="PPM", help="alice's card is off by so many millionths"
     )
     parser.add_argument("--codec", default="", help="one of the phone's codecs (default: its own choice)")
+    parser.add_argument(
+        "--server",
+        default="",
+        metavar="ADDRESS",
+        help="a sound server that runs, such as PipeWire's, as PULSE_SERVER names it (default: a private PulseAudio)",
+    )
     parser.add_argument("--out", type=Path, default=OUT, metavar="FILE", help=f"figures ({OUT})")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep recordings and logs there")
     arguments = parser.parse_args()
-    if absent := [program for program in PROGRAMS if shutil.which(program) is None]:
+    needed = PROGRAMS[1:] if arguments.server else PROGRAMS
+    if absent := [program for program in needed if shutil.which(program) is None]:
         print(f"make interop-sound cannot run: {', '.join(absent)} not installed: make interop-setup", file=sys.stderr)
         return 2
     folder = Path(tempfile.mkdtemp(prefix="secp2psip-sound-"))
     try:
         with Stalls() as stalls:
             recording, told = asyncio.run(
-                play(folder, stalls, seconds=arguments.seconds, drift_ppm=arguments.drift, codec=arguments.codec)
+                play(
+                    folder,
+                    stalls,
+                    seconds=arguments.seconds,
+                    drift_ppm=arguments.drift,
+                    codec=arguments.codec,
+                    server=arguments.server,
+                )
             )
         sound = channels(recording)
     except (InteropFailed, ProgramFailed, TimeoutError) as error:

@@ -1,8 +1,9 @@
-"""A private PulseAudio with one virtual card of four channels: two mouths, two ears, one clock.  I/O: processes.
+"""A sound server with one virtual card of four channels: two mouths, two ears, one clock.  I/O: processes.
 
-A null sink is a card whose clock is the machine's. All four channels are of the same sink, so one recording of its
-monitor holds what both mouths said and both ears heard sample by sample: nothing has to be lined up afterwards. Two
-headsets are cut out of it: `mic_a` hears what is played on `mouth_a`, `ear_a` is alice's speaker, and `b` the same.
+The server is a private PulseAudio, or one that runs. A null sink is a card whose clock is the machine's. All four
+channels are of the same sink, so one recording of its monitor holds what both mouths said and both ears heard sample by
+sample: nothing has to be lined up afterwards. Two headsets are cut out of it: `mic_a` hears what is played on
+`mouth_a`, `ear_a` is alice's speaker, and `b` the same.
 """
 
 from __future__ import annotations
@@ -53,9 +54,11 @@ class Recorder:
 class VirtualCard:
     """The sound server; an asynchronous context manager that ends what it started."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep everything in `folder`, which is made."""
+    def __init__(self, folder: Path, server: str = "") -> None:
+        """Keep everything in `folder`, which is made; `server` is one that runs, as PULSE_SERVER names it."""
         self._folder = folder
+        self._server = server
+        self._modules: list[str] = []
         self._tools: list[Tool] = []
 
     async def __aenter__(self) -> Self:
@@ -72,11 +75,18 @@ class VirtualCard:
     @property
     def environment(self) -> dict[str, str]:
         """What a program needs to find this server and no other."""
+        if self._server:
+            return {"PULSE_SERVER": self._server}
         return {"PULSE_SERVER": f"unix:{self._folder}/native", "XDG_RUNTIME_DIR": str(self._folder)}
 
     async def close(self) -> None:
-        """End the server and all that plays and records, by their process ids."""
-        for tool in reversed(self._tools):
+        """End the server and all that plays and records, by their process ids; leave one that ran as it was."""
+        own = self._tools[:1] if not self._server else []
+        for tool in reversed(self._tools[len(own) :]):
+            await tool.stop()
+        for module in reversed(self._modules if self._server else []):
+            await self._pactl("unload-module", module)
+        for tool in own:
             await tool.stop()
         self._tools.clear()
 
@@ -99,38 +109,46 @@ class VirtualCard:
 
     async def _start(self) -> None:
         self._folder.mkdir(mode=0o700)
-        home = str(self._folder)
+        if not self._server:
+            await self._start_server()
         channels = ",".join(CHANNELS.values())
-        loads = [
-            f"module-native-protocol-unix socket={home}/native auth-anonymous=1",
-            f"module-null-sink sink_name=card rate={RATE_HZ} channels={len(CHANNELS)} channel_map={channels}",
-        ]
-        loads += [
-            f"module-remap-sink sink_name={name} master=card channels=1 channel_map=mono master_channel_map={place}"
-            " remix=no"
-            for name, place in CHANNELS.items()
-        ]
-        loads += [
-            f"module-remap-source source_name=mic_{side} master=card.monitor channels=1 channel_map=mono"
-            f" master_channel_map={CHANNELS[f'mouth_{side}']} remix=no"
-            for side in "ab"
-        ]
+        form = (f"rate={RATE_HZ}", f"channels={len(CHANNELS)}", f"channel_map={channels}")
+        await self._load("module-null-sink", "sink_name=card", *form)
+        cut = ("channels=1", "channel_map=mono", "remix=no")
+        for name, place in CHANNELS.items():
+            ends = (f"sink_name={name}", "master=card", f"master_channel_map={place}")
+            await self._load("module-remap-sink", *ends, *cut)
+        for side in "ab":
+            place = CHANNELS[f"mouth_{side}"]
+            ends = (f"source_name=mic_{side}", "master=card.monitor", f"master_channel_map={place}")
+            await self._load("module-remap-source", *ends, *cut)
+
+    async def _start_server(self) -> None:
+        home = str(self._folder)
+        load = f"module-native-protocol-unix socket={home}/native auth-anonymous=1"
         await self._tool(
             *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no"),
-            *("--high-priority=no", "--log-target=stderr", *(word for load in loads for word in ("-L", load))),
+            *("--high-priority=no", "--log-target=stderr", "-L", load),
             env={"HOME": home, "XDG_CONFIG_HOME": home, "DBUS_SESSION_BUS_ADDRESS": "disabled:"},
         )
         async with asyncio.timeout(UP_S):
-            while "mic_b" not in await self._sources():  # noqa: ASYNC110 -- as above
+            while not await self._answers():  # noqa: ASYNC110 -- another program's doing
                 await asyncio.sleep(POLL_S)
 
-    async def _sources(self) -> str:
+    async def _answers(self) -> bool:
         try:
-            return await run("env", *(f"{k}={v}" for k, v in self.environment.items()), "pactl", "list", "short")
+            await self._pactl("info")
         except InteropFailed:
             if not self._tools[0].running:
                 raise InteropFailed(f"pulseaudio: {self._tools[0].text()[-300:]}") from None
-            return ""
+            return False
+        return True
+
+    async def _load(self, *module: str) -> None:
+        self._modules.append((await self._pactl("load-module", *module)).strip())
+
+    async def _pactl(self, *words: str) -> str:
+        return await run("env", *(f"{name}={value}" for name, value in self.environment.items()), "pactl", *words)
 
     async def _tool(self, *argv: str, env: dict[str, str] | None = None) -> Tool:
         log = self._folder / f"{argv[0]}-{len(self._tools)}.log"
