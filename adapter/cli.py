@@ -100,7 +100,8 @@ def _run(name: str, words: Sequence[str]) -> ExitCode:
     if isinstance(flags.get("users"), str):
         flags["users"] = [flags["users"]]
     settings = load_settings(flags, config=args.config)
-    screen = Screen(json=settings.json, trace=settings.trace)
+    # an adapter has nothing else to show; in a call the steps are for who wants to see them
+    screen = Screen(json=settings.json, trace=settings.trace, steps=name == "adapter")
     return run(_begin(name, command, args, settings, screen), screen)
 
 

@@ -35,12 +35,19 @@ class Screen:
     """Everything one command says."""
 
     def __init__(
-        self, *, json: bool = False, trace: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+        self,
+        *,
+        json: bool = False,
+        trace: bool = False,
+        steps: bool = True,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
     ) -> None:
         self.json = json
         """Whether a program reads standard output."""
         self.trace = trace
         """Whether the details of protocol steps are shown."""
+        self._steps = steps or trace
         self._out = _console(stdout or sys.stdout)
         self._err = _console(stderr or sys.stderr)
         self._moving: Status | None = None
@@ -54,6 +61,8 @@ class Screen:
         """Tell one event: a JSON line, a table, or a sentence (none for what only programs want)."""
         if self.json:
             self._write_json(event)
+            return
+        if event["event"] == "step" and not self._steps:
             return
         clean = _clean(event)
         table = TABLES.get(clean["event"])

@@ -91,7 +91,9 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file (TOML)")
     parser.add_argument("--json", action="store_true", help="JSON lines on standard output, for programs")
-    parser.add_argument("-v", "--trace", action="store_true", help="show the details of every protocol step")
+    parser.add_argument(
+        "-v", "--trace", action="store_true", help="show every protocol step, with its time and details"
+    )
 
 
 def add_encryption(parser: argparse.ArgumentParser) -> None:

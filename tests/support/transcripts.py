@@ -160,8 +160,9 @@ async def replay(transcript: Transcript, *, home: Path, places: Mapping[str, str
 
 
 async def _end(waiting: list[_Running]) -> None:
-    """Wait for what runs on, those that need a Ctrl-C last."""
-    for running in sorted(waiting, key=lambda one: one.session.is_interrupted):
+    """Wait for what runs on, those that need a Ctrl-C last, the latest of them first."""
+    latest_first = waiting[::-1]
+    for running in sorted(latest_first, key=lambda one: one.session.is_interrupted):
         await running.finish()
         waiting.remove(running)
 
