@@ -32,6 +32,7 @@ from overlay.ring.chord import Chord, RingUnreachable
 from overlay.ring.ids import Peer, RingId, clockwise, clockwise_from, id_from_bytes, id_to_bytes, piece_position
 from overlay.ring.placement import place
 from overlay.trust.acceptance import Liar
+from overlay.trust.identity import KeyBundle
 from overlay.trust.pieces import draw_indices
 from overlay.trust.records import LookupRecord
 from overlay.trust.shamir import check_threshold
@@ -123,6 +124,7 @@ class Directory:
             return await search.run(full=full)
         except LookupFailed as failure:
             failure.liars = search.caught()
+            failure.newest_generation, failure.proved = search.heard()
             raise
         finally:
             # however it ended, and whether or not anybody waits for it still
@@ -379,6 +381,12 @@ class _Search:
         self._trace("key", {"basis": found.basis, "support": found.support, "took_ms": found.took_ms})
         return found
 
+    def heard(self) -> tuple[int, KeyBundle | None]:
+        """Return the newest generation that was heard of, and the key that the rule proved, if it did."""
+        key = self._decided(everyone=True)
+        is_proved = key is not None and key.basis == "polynomial"
+        return self._evidence.newest_generation, key.bundle if key is not None and is_proved else None
+
     def caught(self) -> tuple[Liar, ...]:
         """Return the nodes that lied for certain, by what was proved so far; never this one."""
         me = id_to_bytes(self._ring.me.id)
@@ -391,7 +399,9 @@ class _Search:
         # pieces of our own alone contradict nobody: then the ring is away, and no key was refused
         if evidence.heard_pieces and any(others):
             # what is missing contradicts nobody either: an overloaded ring must not look like a lying one
-            if len(self._asks) > sum(evidence.answered.values()) and not evidence.is_contradictory:
+            is_outlived = self._pin is not None and evidence.newest_generation > self._pin.generation
+            is_away = len(self._asks) > sum(evidence.answered.values())
+            if is_away and not is_outlived and not evidence.is_contradictory:
                 return RingUnreachable(f"too few holders of {self._aor}'s key answer")
             return KeyUnverifiable(f"the pieces of {self._aor}'s key that were found do not make one key")
         silent = others.count(False)

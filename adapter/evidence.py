@@ -77,6 +77,11 @@ class Evidence:
         named = {(piece.generation, piece.thumbprint) for verdict, piece in self._pieces if verdict.ok}
         return len(named) > 1 or any(verdict.lie for verdict, _ in self._pieces) or bool(self.conflicts())
 
+    @property
+    def newest_generation(self) -> int:
+        """The newest generation of which anybody gave a signed piece, 0 where nobody gave any."""
+        return max((piece.generation for verdict, piece in self._pieces if verdict.ok), default=0)
+
     def place(self, index: int, peer: Peer) -> None:
         """Say that a piece belongs at a node.  While nothing is said of any piece, each may lie anywhere."""
         self._places.add((index, peer.id))
@@ -101,7 +106,7 @@ class Evidence:
 
         An older one is there for everybody to bring back, and must not keep the newer one's copy from being asked for.
         """
-        newest = max((piece.generation for verdict, piece in self._pieces if verdict.ok), default=0)
+        newest = self.newest_generation
         return any(v.ok and v.index == index and v.generation == newest for v, _ in self._pieces)
 
     def decide(self, *, everyone: bool, agreed: bool = False) -> Key | None:

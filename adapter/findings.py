@@ -118,6 +118,10 @@ class LookupFailed(RemoteError):
 
     liars: tuple[Liar, ...] = ()
     """Nodes that lied for certain in this lookup; index 0 stands for a record."""
+    newest_generation: int = 0
+    """The newest generation of which anybody gave a signed piece, 0 where nobody gave any."""
+    proved: KeyBundle | None = None
+    """The key that the acceptance rule proved all the same."""
     hint = ""
 
 

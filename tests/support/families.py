@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from adapter.directory import Directory
 from adapter.two_directories import TwoDirectories
-from overlay.ring.storage import RecordStore
 from overlay.ring.store_of_ring import StoreOfRing
 from overlay.ring.two_rings import TwoRings
+from tests.support.evil import LyingStore
 from tests.support.members import OVERLAY
 
 if TYPE_CHECKING:
+    from adapter.pins import Pin
     from overlay.ring.kademlia_ring import KademliaRing
     from tests.support.members import TestOverlay
     from tests.support.network import Network
@@ -25,7 +26,7 @@ BOTH = (FOUR, SIX)
 
 async def member(overlay: TestOverlay, hosts: tuple[str, ...]) -> KademliaRing | TwoRings:
     """Open one node at each of the hosts."""
-    identity, store = overlay.identity(), RecordStore()
+    identity, store = overlay.identity(), LyingStore()
     stores = [store] if len(hosts) == 1 else [StoreOfRing(store) for _ in hosts]
     rings = [overlay.ring(identity, store=kept) for kept in stores]
     for ring, host in zip(rings, hosts, strict=True):
@@ -46,8 +47,15 @@ async def mixed(overlay: TestOverlay, *, both: int, four: int = 0, six: int = 0)
         await asyncio.gather(*(node.close() for node in nodes))
 
 
-def directory(overlay: TestOverlay, node: KademliaRing | TwoRings, seed: int = 1) -> Directory | TwoDirectories:
-    """Return how a member looks users up."""
+def directory(
+    overlay: TestOverlay,
+    node: KademliaRing | TwoRings,
+    seed: int = 1,
+    *,
+    pin: Pin | None = None,
+    later_s: float = 0.0,
+) -> Directory | TwoDirectories:
+    """Return how a member looks users up, who has one pin perhaps, by a clock that is ahead perhaps."""
     each = [
         Directory(
             ring,
@@ -56,7 +64,8 @@ def directory(overlay: TestOverlay, node: KademliaRing | TwoRings, seed: int = 1
             n=7,
             overlay=OVERLAY,
             overlay_public=overlay.private.public.ed25519,
-            clock=overlay.clock,
+            clock=lambda: overlay.clock() + later_s,
+            pin_of=lambda _aor: pin,
             rng=random.Random(seed),
         )
         for ring in node.views

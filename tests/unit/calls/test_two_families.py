@@ -9,13 +9,16 @@ from dataclasses import replace
 import pytest
 
 from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
+from adapter.pins import Pin
 from adapter.two_directories import TwoDirectories
 from adapter.two_upkeeps import upkeep_in
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import piece_position
 from overlay.ring.two_rings import LATE_S
 from overlay.trust.identity import PrivateBundle
+from overlay.trust.succession import Succession, encode_chain
 from overlay.trust.tombstone import Tombstone
+from tests.support.evil import another_record
 from tests.support.families import BOTH, FOUR, SIX, cut_off, directory, member, mixed
 from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
@@ -300,5 +303,82 @@ def test_what_is_told_where_the_rings_say_different_things():
                     assert type(end) is told
                 else:
                     assert end is told or end == told
+
+    network.run(program())
+
+
+def failure(kind, *, newest_generation=0, proved=None):
+    it = kind("so it ends")
+    it.newest_generation, it.proved = newest_generation, proved
+    return it
+
+
+def test_what_one_ring_knows_forbids_what_a_few_nodes_of_the_other_give():
+    """A thief of a key that was given up, or of the dealing key, has a node in the ring of a few; the owner is away."""
+    network, overlay = world(8)
+
+    async def program():
+        async with inhabited(overlay, {"dan": 0}, both=7) as users:
+            proved = await directory(overlay, users.nodes[2]).find("dan")
+        mine, eves = proved.bundle, PrivateBundle.generate().public
+        signed, pinned = replace(proved, basis="signatures"), replace(proved, basis="pin")
+        away = failure(NameAway, newest_generation=2, proved=mine)
+        doubt = failure(KeyUnverifiable, newest_generation=2)
+        led = replace(signed, bundle=eves, generation=2, followed=True)
+        for one, two, told in (
+            (pinned, away, away),
+            (pinned, doubt, doubt),
+            (signed, away, away),
+            (replace(signed, bundle=eves), failure(NameAway, newest_generation=1, proved=mine), NameAway),
+            (signed, failure(NameAway, newest_generation=1, proved=mine), signed),
+            (pinned, failure(KeyChanged, newest_generation=1, proved=eves), pinned),
+            (proved, failure(KeyUnverifiable, newest_generation=9), proved),
+            (pinned, led, led),
+            (replace(proved, generation=2, followed=True), pinned, 2),
+        ):
+            for first, second in ((one, two), (two, one)):
+                try:
+                    end = await TwoDirectories(Says(first), Says(second)).find("dan")
+                except LookupFailed as failed:
+                    end = failed
+                if isinstance(told, int):
+                    assert end.generation == told
+                else:
+                    assert type(end) is told if isinstance(told, type) else end is told
+
+    network.run(program())
+
+
+def test_a_thief_of_the_former_key_in_the_ring_of_a_few_gets_nobody_who_pinned_it():
+    network, overlay = world(9)
+
+    async def program():
+        async with inhabited(overlay, {}, both=1, four=9, six=1) as users:
+            old, new = PrivateBundle.generate(), PrivateBundle.generate()
+            word = Succession.issue(old, aor="dan", generation=2, new=new.public)
+            upkeep = upkeep_in(
+                users.nodes[2].views,
+                user=new,
+                pieces=overlay.pieces(new, "dan", generation=2),
+                share_list=overlay.share_list(new, "dan", generation=2),
+                succession=encode_chain([word]),
+                clock=overlay.clock,
+            )
+            while not (await upkeep.round()).settled:
+                pass
+            reader = users.nodes[0]
+            reader.views[0]._holder.store._shelves.drop_user("dan")  # as if it had never held anything of his
+            pin = Pin(aor="dan", bundle=old.public.encode(), generation=1, first_seen=1.0)
+            followed = await directory(overlay, reader, pin=pin).find("dan")
+            assert (followed.bundle, followed.followed) == (new.public, True)
+            # the owner is away, and the node that has IPv6 alone shows a record of the key that he gave up
+            later_s = 1_600.0
+            stolen = overlay.record(old, "dan", sequence=10**12, later_s=later_s)
+            users.nodes[-1]._holder.store.lie = another_record(stolen)
+            for first in (0, 1):
+                both = directory(overlay, reader, pin=pin, later_s=later_s)
+                both._order.sort(key=lambda one, first=first: one._ring is not reader.views[first])
+                with pytest.raises(LookupFailed):
+                    await both.find("dan")
 
     network.run(program())
