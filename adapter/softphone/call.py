@@ -15,21 +15,18 @@ from typing import Any, Final, TypeVar
 import pjsua2 as pj
 
 from adapter.softphone import checks, events
+from adapter.softphone.ending import OK, ending_of
 from adapter.softphone.hearing import Hearing
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import clip
 from adapter.softphone.patience import Patience
-from overlay.errors import RemoteError
+from adapter.softphone.redirects import NotFollowed, Redirects
 
 BYE_GRACE_S: Final = 2.0
 """How long a call that we hung up may take to say that it is over, before it is destroyed anyway."""
 TRYING: Final = 100
-OK: Final = 200
-REQUEST_TIMEOUT: Final = 408
 UNAVAILABLE: Final = 480
-REQUEST_TERMINATED: Final = 487
 DECLINE: Final = 603
-UNREACHABLE_CODES: Final = frozenset({408, 502, 503, 504})
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
@@ -57,33 +54,26 @@ class LiveCall(pj.Call):
         *,
         emit: Callable[[events.CallEvent], None],
         audio: CallAudio,
-        own_host: str,
-        forbidden: frozenset[str],
+        redirects: Redirects,
         encrypted: bool = False,
-        can_encrypt: bool = False,
-        must_encrypt: bool = False,
         goes_on_anew: bool = False,
         incoming_id: int = pj.PJSUA_INVALID_ID,
     ) -> None:
         """Make the object; `dial`, `go_on` or an incoming INVITE's id gives it life.
 
-        `encrypted`: the account is the one with TLS and SRTP; the next two say what a 302 may lead to; `goes_on_anew`:
+        `encrypted`: the account is the one with TLS and SRTP; `redirects` say what a 302 may lead to; `goes_on_anew`:
         where a 302 leads is called from another account, which knows no password, even in the clear.
         """
         super().__init__(account, incoming_id)
         now = time.monotonic()
         self._emit = emit
         self._audio = audio
-        self._own_host = own_host
-        self._forbidden = forbidden
+        self._redirects = redirects
         self.encrypted = encrypted
-        self._can_encrypt = can_encrypt
-        self._must_encrypt = must_encrypt
         self._goes_on_anew = goes_on_anew
         self._onward: checks.Target | None = None
         self._outgoing = incoming_id == pj.PJSUA_INVALID_ID
         self._target: checks.Target | None = None
-        self._redirects = 0
         self._patience: Patience | None = None if self._outgoing else Patience.ringing(now)
         self._hearing = Hearing(emit)
         self._born_at = now
@@ -106,7 +96,7 @@ class LiveCall(pj.Call):
 
     def go_on(self, target: checks.Target, before: "LiveCall") -> None:
         """Send the INVITE that a 302 to `before` led to: it is followed no further, and its time began there."""
-        self._redirects = before._redirects  # noqa: SLF001  another of this class
+        self._redirects.seen = before._redirects.seen  # noqa: SLF001  another of this class
         self._born_at = before._born_at  # noqa: SLF001
         self.dial(target)
 
@@ -125,8 +115,8 @@ class LiveCall(pj.Call):
         return not (self._outgoing or settled)
 
     def is_on_its_way(self) -> bool:
-        """Tell whether it is an encrypted call of ours that nobody has answered yet."""
-        return self._outgoing and self.encrypted and self._established_at is None
+        """Tell whether it is a call of ours that nobody has answered yet."""
+        return self._outgoing and self._established_at is None
 
     def is_up(self) -> bool:
         """Tell whether the call stands and may be muted, held and dialled into."""
@@ -206,16 +196,19 @@ class LiveCall(pj.Call):
         now = time.monotonic()
         at, status, phrase = self._disconnected or (now, 0, "")
         established = self._established_at is not None
-        cause, reason = self._doom or self._their_doing(status, phrase)
-        if established:
-            status = OK
-        elif self._doom is not None:
-            status = self._refusal or (REQUEST_TIMEOUT if cause == "unreachable" else REQUEST_TERMINATED)
+        end = ending_of(
+            was_up=established,
+            outgoing=self._outgoing,
+            doom=self._doom,
+            refusal=self._refusal,
+            status=status,
+            phrase=phrase,
+        )
         return events.Ended(
             at=now,
-            status=status,
-            reason=reason,
-            cause=cause,
+            status=end.status,
+            reason=end.reason,
+            cause=end.cause,
             established=established,
             duration_s=round(at - self._established_at, 3) if self._established_at is not None else 0.0,
             microphone_holes=self._audio.holes[0],
@@ -243,25 +236,10 @@ class LiveCall(pj.Call):
     @_guarded
     def onCallRedirected(self, prm: pj.OnCallRedirectedParam) -> int:  # noqa: N802  PJSIP's name
         """Judge a 302; without this method PJSIP follows none."""
-        self._redirects += 1
-        if self._redirects > 1:
-            self.doom("redirect refused", "a second redirect, or a second Contact, is not followed")
-            return pj.PJSIP_REDIRECT_STOP
         try:
-            target = checks.choose(
-                prm.e.body.tsxState.src.rdata.wholeMsg,
-                selected=prm.targetUri,
-                forbidden=self._forbidden,
-                own_host=self._own_host,
-            )
-        except RemoteError as flaw:
-            self.doom("redirect refused", str(flaw))
-            return pj.PJSIP_REDIRECT_STOP
-        if target.fingerprint and not self._can_encrypt:
-            self.doom("redirect refused", "the other phone wants encryption, which is off here")
-            return pj.PJSIP_REDIRECT_STOP
-        if self._must_encrypt and not target.fingerprint:
-            self.doom("not encrypted", "the other phone cannot encrypt")
+            target = self._redirects.judge(prm.e.body.tsxState.src.rdata.wholeMsg, selected=prm.targetUri)
+        except NotFollowed as end:
+            self.doom(end.cause, str(end))
             return pj.PJSIP_REDIRECT_STOP
         now = time.monotonic()
         self._emit(events.Redirected(at=now, contact=target.uri, fingerprint=target.fingerprint))
@@ -363,14 +341,6 @@ class LiveCall(pj.Call):
             srtp=srtp,
             setup_ms=round((now - self._born_at) * 1000, 1),
         )
-
-    def _their_doing(self, status: int, phrase: str) -> tuple[str, str]:
-        if self._established_at is not None:
-            return "hung up there", "the other side hung up"
-        if not self._outgoing:
-            return "hung up there", "the caller gave up"
-        cause = "unreachable" if status in UNREACHABLE_CODES else "refused"
-        return cause, clip(f"{status} {phrase}")
 
 
 def _parameters(status: int = 0) -> pj.CallOpParam:

@@ -4,7 +4,6 @@ As many calls at a time as Open allows; who calls beyond gets 486. Everything he
 PJSIP's callbacks find due is done by the next `tick`.
 """
 
-import re
 import time
 from collections.abc import Callable, Container
 from dataclasses import replace
@@ -14,11 +13,13 @@ import pjsua2 as pj
 
 from adapter.softphone import checks, commands, events
 from adapter.softphone.call import LiveCall
+from adapter.softphone.controls import control
 from adapter.softphone.gate import LegGate
 from adapter.softphone.lines import Lines
 from adapter.softphone.media import CallAudio
 from adapter.softphone.message import Message, clip
 from adapter.softphone.protocol import kind_of
+from adapter.softphone.redirects import Redirects
 from adapter.softphone.tones import Tones
 from adapter.softphone.useragent import Handlers, UserAgent
 from overlay.errors import RemoteError
@@ -32,7 +33,6 @@ NOT_ACCEPTABLE: Final = 488
 REFUSALS: Final = frozenset({403, 480, BUSY, 603})
 """What a call may be refused with: not announced, not now, busy, no."""
 
-DIALLED: Final = re.compile(r"[0-9*#A-D]{1,32}", re.ASCII)
 MISMATCH: Final = ("not verified", "the phone there shows another certificate than the one that its adapter named")
 
 
@@ -145,23 +145,9 @@ class Switchboard:
     def _control(self, command: commands.CallCommand) -> None:
         """Do something to a call that is up."""
         call = self._lines.up(command.call)
-        match command:
-            case commands.Mute(on=on):
-                call.mute(on=on)
-            case commands.Volume(percent=percent):
-                if not 0 <= percent <= commands.MAX_VOLUME:
-                    raise RemoteError(f"a volume is 0 to {commands.MAX_VOLUME} percent")
-                call.volume(percent)
-            case commands.Hold(on=on):
-                if not on:
-                    self._take_card(call)
-                call.hold(on=on)
-            case commands.Digits(digits=digits):
-                if not DIALLED.fullmatch(digits):
-                    raise RemoteError("a dial pad has 0-9, *, # and A-D, and 32 of them go at once")
-                call.dial_digits(digits)
-            case _:
-                raise RemoteError("no such command")
+        if isinstance(command, commands.Hold) and not command.on:
+            self._take_card(call)
+        control(call, command)
         self._done(command)
 
     def _open(self, plan: commands.Open) -> None:
@@ -187,6 +173,8 @@ class Switchboard:
     def _dial(self, command: commands.Call, agent: UserAgent, plan: commands.Open) -> None:
         if self._waiting is not None or len(self._lines) >= plan.lines:
             raise RemoteError("a call is up already")
+        if any(call.is_on_its_way() for call in self._lines):  # of certificates, one is expected at a time
+            raise RemoteError("another call is still on its way")
         now = time.monotonic()
         if self._gate.is_shut(now):
             self._waiting = command
@@ -274,11 +262,13 @@ class Switchboard:
             account,
             emit=lambda event: self._tell(number, event),
             audio=audio,
-            own_host=plan.host,
-            forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address, agent.tls)),
+            redirects=Redirects(
+                own_host=plan.host,
+                forbidden=frozenset((*plan.forbidden, plan.registrar, agent.address, agent.tls)),
+                can_encrypt=agent.encrypted is not None,
+                must_encrypt=plan.require_encryption,
+            ),
             encrypted=account is agent.encrypted,
-            can_encrypt=agent.encrypted is not None,
-            must_encrypt=plan.require_encryption,
             goes_on_anew=agent.bare is not None,
             incoming_id=incoming_id,
         )
