@@ -161,7 +161,9 @@ async def test_a_closed_overlay_takes_the_names_that_were_admitted(tmp_path, cap
         ["invites", "add", "--days", "9999"],
     ],
 )
-async def test_an_operator_s_mistake_is_one_sentence(words, tmp_path, capsys):
+async def test_an_operator_s_mistake_is_one_sentence_and_a_hint(words, tmp_path, capsys):
     async with serving(tmp_path):
         assert main([*words, "--data", str(tmp_path)]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
+        error, hint = capsys.readouterr().err.splitlines()
+        assert error.startswith("error: ")
+        assert hint.startswith("hint: ")
