@@ -3,8 +3,8 @@
     1. The owners of all places, as far as this node knows, are asked at once: most often they are it, and no look-up
        is needed.
     2. When all of them have answered, or HEDGE_S have gone by, each place that has not given a piece is pursued: those
-       near it are asked who follows it, and everybody whom they name is asked for it, each name as it comes; beside
-       that the place's owner is looked up exactly.
+       near it are asked who follows it, and everybody whom they name is asked for it, each name as it comes. Where
+       that gives no piece either, the place's owner is looked up exactly.
     3. Whatever comes is shown to the reader at once, who alone can tell what it is worth. What was asked goes on by
        itself: that somebody is silent is worth knowing.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from overlay.ring.ids import Peer, RingId, clockwise, piece_position
+from overlay.ring.ids import Peer, clockwise, piece_position
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 HEDGE_S: Final = 0.1
 """How long the first answers may take before others are asked beside them."""
-FOLLOWERS: Final = 3
+FOLLOWERS: Final = 2
 """Nodes after a place that are asked for its piece, as each of those near it names them."""
 
 
@@ -57,6 +57,7 @@ class Reading:
         self._is_signed = is_signed
         self._places = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
         self._asked: dict[Peer, asyncio.Task[None] | None] = {}
+        self._signed: dict[KeyPiece, bool] = {}
         self._news = asyncio.Event()
         self.found: dict[Peer, Holding] = {}
         """What each node that answered holds, nodes that hold nothing left out."""
@@ -68,7 +69,7 @@ class Reading:
         if await self._listen(first, limit_s=HEDGE_S):
             return
         lacking = self._places.keys() - self._given()
-        pursuits = [self._spawn(self._pursue(self._places[index]), "ring pursuit") for index in sorted(lacking)]
+        pursuits = [self._spawn(self._pursue(index), "ring pursuit") for index in sorted(lacking)]
         try:
             await self._listen([*first, *pursuits])
         finally:
@@ -87,18 +88,15 @@ class Reading:
             pass
         return self._enough(self.found)
 
-    async def _pursue(self, place: RingId) -> None:
-        """Ask everybody who is said to follow a place, and its owner as the ring confirms it."""
-        await asyncio.gather(self._ask_near(place), self._ask_owner(place))
-
-    async def _ask_near(self, place: RingId) -> None:
+    async def _pursue(self, index: int) -> None:
+        """Ask everybody who is said to follow a place, then its owner as the ring confirms it."""
+        place = self._places[index]
         asked: list[asyncio.Task[None] | None] = []
         async for named in self._server.hearsay(place, FOLLOWERS):
             asked.extend(map(self._ask, named))
         await self._settle(asked)
-
-    async def _ask_owner(self, place: RingId) -> None:
-        await self._settle([self._ask(await self._server.successor(place))])
+        if index not in self._given():
+            await self._settle([self._ask(await self._server.successor(place))])
 
     @staticmethod
     async def _settle(tasks: list[asyncio.Task[None] | None]) -> None:
@@ -119,7 +117,10 @@ class Reading:
 
     def _given(self) -> set[int]:
         """Return the indices of which a piece came that the overlay signed."""
-        return {piece.index for one in self.found.values() for piece in one.pieces if self._is_signed(piece)}
+        pieces = {piece for one in self.found.values() for piece in one.pieces}
+        # a signature takes as long to check as a node to answer
+        self._signed.update((piece, self._is_signed(piece)) for piece in pieces - self._signed.keys())
+        return {piece.index for piece in pieces if self._signed[piece]}
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
         task = self._server.rpc.spawn(work, name=name)
