@@ -75,6 +75,11 @@ def test_every_document_that_is_named_exists():
             assert (ROOT / name).exists() or list(ROOT.glob(f"{name}*.md")), f"{path.relative_to(ROOT)} names {name}"
 
 
+def test_every_decision_has_a_number_of_its_own():
+    numbers = [path.name.partition("-")[0] for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+
+
 @pytest.mark.parametrize("path", [*PAGES, *FRONT], ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_test_that_a_page_names_exists(path):
     named = re.findall(r"((?:unit|integration|adversarial)/[\w/]+\.py)(?:::(\w+))?", path.read_text(encoding="utf-8"))
