@@ -263,7 +263,8 @@ def _plain(plan: Open, *, transport: int) -> pj.AccountConfig:
 
 def _account_config(plan: Open, *, transport: int) -> pj.AccountConfig:
     config = pj.AccountConfig()
-    config.idUri = f"sip:{plan.user}@{plan.host}"
+    # the address of record is the adapter's, which on this host has the same address as we [RFC 3261 §10]
+    config.idUri = f"sip:{plan.user}@{plan.registrar.rpartition(':')[0] or plan.host}"
     config.sipConfig.transportId = transport
     config.regConfig.registerOnAdd = False
     config.regConfig.timeoutSec = EXPIRY_S

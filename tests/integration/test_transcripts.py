@@ -109,7 +109,11 @@ async def test_a_transcript_of_one_device_alone(transcript, tmp_path):
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_transcript_of_the_shared_ring(transcript, tmp_path, ring: Cast):
     places = {user.upper(): ring.state(user) for user in ring.adapters}
-    places |= {"BOOTSTRAP": ring.bootstrap_address, "DATA": str(ring.folder / "bootstrap")}
+    places |= {
+        "VIA": "{}:{}".format(*ring.sip["alice"]),
+        "BOOTSTRAP": ring.bootstrap_address,
+        "DATA": str(ring.folder / "bootstrap"),
+    }
     await replay(transcript, home=tmp_path, places=places, env={})
 
 

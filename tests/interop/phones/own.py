@@ -24,8 +24,11 @@ class Own(Phone):
 
     async def _go(self, *words: str) -> None:
         seat = self.seat
+        # on another host than its adapter it is a phone with a password, and has no adapter's state beside it
+        via = ("--via", seat.domain) if seat.password else ()
+        state = seat.folder / "state" if seat.password else seat.state
         argv = (
-            *(command("secp2psip"), *words, "--user", seat.user, "--state", str(seat.state), "--json"),
+            *(command("secp2psip"), *words, *via, "--user", seat.user, "--state", str(state), "--json"),
             *(["--srtp"] if seat.srtp else ["--plain"] if seat.plain else []),
             *("--codec", "PCMU", "--codec", "PCMA"),  # what a capture can be heard in
             *("--play", str(seat.voice.pattern), "--record", str(self.recording)),
@@ -34,7 +37,7 @@ class Own(Phone):
             argv = ("script", "-qefc", shlex.join(argv), "/dev/null")
         await self.run(
             *argv,
-            env={"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+            env={"PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "SECP2PSIP_PASSWORD": seat.password},
         )
 
     async def call(self, name: str) -> None:
