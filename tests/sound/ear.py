@@ -31,6 +31,8 @@ LOUD_SHARE: Final = 0.3
 """A block is looked at if it has this share of the loudness (RMS) of the whole."""
 ALIKE: Final = 0.5
 """Correlation under which a block is missing: codecs leave 0.9 and more, an unrelated one has 0.0."""
+FAITHFUL: Final = 0.1
+"""How much more alike a block has to be elsewhere than where the last one was: a voice repeats itself at its pitch."""
 FAINT: Final = 0.3
 """Share of its loudness under which a block is missing."""
 NUDGE: Final = 2
@@ -41,6 +43,8 @@ APART: Final = 4
 """Missing blocks with less than so many good ones between them are one dropout."""
 SLIP_S: Final = 0.004
 """A jump of the lag between two windows, with nothing missing and no pause between them: sound was put in."""
+ONSET: Final = 4 * BLOCK
+"""After a pause a voice may fit its old place that long by chance, since it repeats itself."""
 PAUSE_SHARE: Final = 0.1
 """Of the loudness of the whole: quieter is a pause, and nobody misses a part of one."""
 
@@ -162,15 +166,12 @@ def _dropouts(
         if np.sqrt(np.mean(mouth[at : at + BLOCK] ** 2)) < LOUD_SHARE * loud:
             continue
         near = int(np.searchsorted(starts, at))
-        place = next(
-            (
-                place
-                for place in _places(lag, [one for _, one in lags[max(0, near - 3) : near + 2]])
-                if _holds(said, ear[at - AROUND + place : at + BLOCK + AROUND + place], gain)
-            ),
-            None,
-        )
-        if place is None:
+        alike = {
+            place: _likeness(said, ear[at - AROUND + place : at + BLOCK + AROUND + place], gain)
+            for place in _places(lag, [one for _, one in lags[max(0, near - 3) : near + 2]])
+        }
+        place = max(alike, key=lambda one: alike[one] + (FAITHFUL if abs(one - lag) <= NUDGE else 0.0))
+        if alike[place] < ALIKE:
             if good < APART:
                 found[-1] = (found[-1][0], at + BLOCK - found[-1][0])
             else:
@@ -178,18 +179,18 @@ def _dropouts(
             good = 0
             continue
         slip = abs(place - lag)
-        if slip >= SLIP_S * RATE_HZ and good >= APART and not _pauses(mouth[well_at : at + BLOCK], loud):
+        since = max(0, min(well_at, at - ONSET))
+        if slip >= SLIP_S * RATE_HZ and good >= APART and not _pauses(mouth[since : at + BLOCK], loud):
             found.append((at, slip))
         good, well_at, lag = good + 1, at, place
     return found
 
 
 def _places(lag: int, around: list[int]) -> list[int]:
-    """Return how much later a block may be heard, the likeliest first: `lag`, where the last one was, or near."""
+    """Return how much later a block may be heard: as the last one, as the windows around it, or near these."""
     apart = max(around) - min(around) > DRIFTED
-    between = sorted(set(around)) if apart else range(min(around), max(around) + 1)
-    nudges = sorted(range(-NUDGE, NUDGE + 1), key=abs)
-    return list(dict.fromkeys(one + nudge for one in (lag, *between) for nudge in nudges))
+    between = set(around) if apart else range(min(around), max(around) + 1)
+    return sorted({one + nudge for one in (lag, *between) for nudge in range(-NUDGE, NUDGE + 1)})
 
 
 def _pauses(said: Samples, loud: float) -> bool:
@@ -206,8 +207,9 @@ def _gain(mouth: Samples, ear: Samples, lags: list[tuple[int, int]]) -> float:
     return float(np.median(shares))
 
 
-def _holds(said: Samples, heard: Samples, gain: float) -> bool:
+def _likeness(said: Samples, heard: Samples, gain: float) -> float:
+    """Return the normalised correlation of a block with what was heard, 0.0 where that is much softer."""
     own, other = float(np.sqrt(np.sum(said**2))), float(np.sqrt(np.sum(heard**2)))
     if len(heard) < len(said) or other < FAINT * gain * own:
-        return False
-    return float(np.dot(said, heard)) >= ALIKE * own * other
+        return 0.0
+    return float(np.dot(said, heard)) / (own * other)
