@@ -98,7 +98,7 @@ class RecentProofs:
     def _holds(self, proof: _Proof) -> bool:
         record = proof.found.record
         is_young = self._since() - proof.begun_at < PROOF_S
-        return is_young and (record is None or record.expires_at > self._clock())
+        return is_young and (record is None or record.counts_until > self._clock())
 
     def _share(self, found: Found, why: str, trace: Trace) -> Found:
         self.counters[why] += 1

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 MEMORY: Final = ":memory:"
 MAX_UNTOLD: Final = 64
 """Tombstones brought to the ring in one go."""
@@ -63,6 +63,8 @@ CREATE TABLE invites (
 CREATE TABLE admitted (aor TEXT PRIMARY KEY) STRICT;
 """
 """What version 2 added: names that go on to another key, and who may have one."""
+_THIRD: Final = "CREATE TABLE barred (node_public BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT;"
+"""What version 3 added: devices that get no credential any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,22 @@ class OverlayFacts:
     def __post_init__(self) -> None:
         check_overlay(self.name)
         check_threshold(self.k, self.n)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """One device, for the operator."""
+
+    node_public: bytes
+    """32 bytes: its node key."""
+    source: str
+    """IP literal that it first came from."""
+    first_at: int
+    """When it first came, in seconds since 1970."""
+    names: tuple[str, ...]
+    """Names that came with it last."""
+    barred_at: int | None
+    """When it was barred, None if it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +203,7 @@ class Accounts:
             new_keys_of_name=self._count("SELECT count(*) FROM node_keys WHERE aor = ? AND first_at > ?", aor, since),
             admitted=self._count("SELECT count(*) FROM admitted WHERE aor = ?", aor) > 0,
             invite=self._invite(invite_digest(code)) if code else None,
+            node_key_barred=self._count("SELECT count(*) FROM barred WHERE node_public = ?", node_public) > 0,
         )
 
     def enter(self, accepted: Accepted, *, source: str, now: float) -> None:
@@ -260,6 +279,33 @@ class Accounts:
             (tombstone.bundle, tombstone.aor, tombstone.encode(), int(now)),
         )
 
+    def bar(self, node_public: bytes, *, now: float) -> None:
+        """Give a node key (32 bytes) no credential any more, for whatever name it asks."""
+        self._db.execute("INSERT OR IGNORE INTO barred VALUES (?, ?)", (node_public, int(now)))
+
+    def unbar(self, node_public: bytes) -> None:
+        """Take that back."""
+        self._db.execute("DELETE FROM barred WHERE node_public = ?", (node_public,))
+
+    def nodes(self) -> list[NodeRow]:
+        """Return every node key that ever got a credential, the newest last."""
+        rows = self._db.execute(
+            "SELECT node_public, source, first_at, (SELECT group_concat(aor, ' ') FROM"
+            " (SELECT aor FROM names WHERE names.node_public = node_keys.node_public ORDER BY aor)),"
+            " (SELECT at FROM barred WHERE barred.node_public = node_keys.node_public)"
+            " FROM node_keys ORDER BY first_at, node_public"
+        )
+        return [
+            NodeRow(
+                node_public=node,
+                source=source,
+                first_at=first,
+                names=tuple((names or "").split()),
+                barred_at=barred,
+            )
+            for node, source, first, names, barred in rows
+        ]
+
     def untold(self) -> list[Tombstone]:
         """Return the tombstones that the ring does not have yet, MAX_UNTOLD of them."""
         rows = self._db.execute("SELECT tombstone FROM revoked WHERE told = 0 LIMIT ?", (MAX_UNTOLD,)).fetchall()
@@ -317,9 +363,10 @@ class Accounts:
         self._db.execute("PRAGMA synchronous = FULL")
         with self.transaction():
             version = self._count("PRAGMA user_version")
-            if version in {0, 1}:
-                for statement in (*(_SCHEMA.split(";") if version == 0 else ()), *_SECOND.split(";")):
-                    self._db.execute(statement)
+            if version in range(SCHEMA_VERSION):
+                for step in (_SCHEMA, _SECOND, _THIRD)[version:]:
+                    for statement in step.split(";"):
+                        self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise RemoteError(f"the accounts are of version {version}, this program knows {SCHEMA_VERSION}")

@@ -1,6 +1,7 @@
-"""What an operator does beside the server, running or not: names and invites.  I/O: terminal, SQLite.
+"""What an operator does beside the server, running or not: names, devices and invites.  I/O: terminal, SQLite.
 
     names list | release NAME | revoke NAME | admit NAME..      invites add | list | revoke ID
+    nodes list | bar NAME or ID | unbar NAME or ID
 
 Each command is one transaction in the books. A running server sees it with the next registration, and brings a
 revocation to the ring within seconds.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bootstrap.accounts import Accounts
 from bootstrap.admission import MAX_INVITE_DAYS, MAX_INVITE_USES, Invite, invite_digest, invite_id, make_code
-from bootstrap.keys import ACCOUNTS_FILE, load
+from bootstrap.keys import ACCOUNTS_FILE, CREDENTIAL_LIFETIME_S, load
 from bootstrap.problems import NAMES_HINT, UsageProblem
 from bootstrap.screen import empty_table, name_table, plural, print_table
 from overlay.errors import RemoteError
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bootstrap.accounts import NodeRow
+
 DAY_S: Final = 86_400
+MIN_ID_CHARS: Final = 8
+"""Hexadecimal digits of a node's id by which it is known here, as in `secp2psip status`."""
 _EXAMPLES: Final = {
     "names": """\
 examples:
@@ -40,6 +45,12 @@ examples:
   secp2psip-bootstrap invites add --name bob --days 1    for that name alone
   secp2psip-bootstrap invites add --uses 30 --days 14    for a class
   secp2psip-bootstrap invites revoke h7kmq2xp""",
+    "nodes": """\
+examples:
+  secp2psip-bootstrap nodes list              every device that ever got a credential
+  secp2psip-bootstrap nodes bar alice         a stolen device: the one that alice used last
+  secp2psip-bootstrap nodes bar 1a2b3c4d      a node that secp2psip status names as a liar
+  secp2psip-bootstrap nodes unbar 1a2b3c4d""",
 }
 
 
@@ -67,6 +78,13 @@ def add_office_commands(commands: Any, share: Callable[[argparse.ArgumentParser]
     verb(names, "release", "free a name for its next registrant").add_argument("name")
     verb(names, "revoke", "tell everybody that the key of a name is not to be believed any more").add_argument("name")
     verb(names, "admit", "let these names be registered where --admission is closed").add_argument("name", nargs="+")
+    nodes = group("nodes", "devices, and which of them get no credential any more")
+    verb(nodes, "list", "show every device that ever got a credential")
+    for name, help_text in (
+        ("bar", "renew a device's credential no more: within 30 days it is off the ring"),
+        ("unbar", "take that back"),
+    ):
+        verb(nodes, name, help_text).add_argument("node", metavar="NAME|ID", help="a name, or the start of a node's id")
     invites = group("invites", "codes that let somebody register where --admission is invite")
     add = verb(invites, "add", "make a code and print it: it is not kept and cannot be shown again")
     add.add_argument("--uses", type=int, default=1, metavar="N", help="how many devices it lets in (default 1)")
@@ -137,9 +155,59 @@ def _revoke(accounts: Accounts, options: argparse.Namespace) -> None:
     accounts.revoke(tombstone, now=now)
     text = (
         f"the key of {aor} is revoked: a running server tells the ring within seconds. The name stays taken; "
-        f"names release {aor} gives it to a new key. The device itself may stay on the ring for up to 30 days"
+        f"names release {aor} gives it to a new key. The device itself may stay on the ring for up to 30 days: "
+        f"nodes bar {aor} sees that it gets no longer"
     )
     _say(options, {"revoked": aor, "generation": account.generation}, text)
+
+
+def _list_nodes(accounts: Accounts, options: argparse.Namespace) -> None:
+    keys = load(options.data)
+    for row in accounts.nodes():
+        names = " ".join(row.names) or "no name"
+        barred = "" if row.barred_at is None else "  barred"
+        _say(
+            options,
+            {
+                "node": keys.node_id(row.node_public).hex(),
+                "names": list(row.names),
+                "source": row.source,
+                "first_at": row.first_at,
+                "barred_at": row.barred_at,
+            },
+            f"{keys.node_id(row.node_public).hex()[:MIN_ID_CHARS]}  {row.source}  {names}{barred}",
+        )
+
+
+def _bar(accounts: Accounts, options: argparse.Namespace) -> None:
+    node, ident = _node(accounts, options)
+    accounts.bar(node.node_public, now=time.time())
+    text = (
+        f"node {ident[:MIN_ID_CHARS]} gets no credential any more, for no name; the one that it has ends within "
+        f"{CREDENTIAL_LIFETIME_S // 86_400} days. Its key may still make new devices where --admission is open"
+    )
+    _say(options, {"barred": ident, "names": list(node.names)}, text)
+
+
+def _unbar(accounts: Accounts, options: argparse.Namespace) -> None:
+    node, ident = _node(accounts, options)
+    accounts.unbar(node.node_public)
+    _say(options, {"unbarred": ident}, f"node {ident[:MIN_ID_CHARS]} may register and renew as before")
+
+
+def _node(accounts: Accounts, options: argparse.Namespace) -> tuple[NodeRow, str]:
+    """Return the one device that is meant by a name or the start of an id."""
+    keys, text = load(options.data), str(options.node).lower()
+    rows = [(row, keys.node_id(row.node_public).hex()) for row in accounts.nodes()]
+    found = [pair for pair in rows if text in pair[0].names]
+    if not found and len(text) >= MIN_ID_CHARS:
+        found = [pair for pair in rows if pair[1].startswith(text)]
+    if len(found) != 1:
+        raise UsageProblem(
+            f"{len(found)} devices are known as {text}" if found else f"no device is known as {text}",
+            hint=f"secp2psip-bootstrap nodes list shows them; an id has at least {MIN_ID_CHARS} digits here",
+        )
+    return found[0]
 
 
 def _admit(accounts: Accounts, options: argparse.Namespace) -> None:
@@ -211,6 +279,9 @@ _COMMANDS: Final = {
     ("names", "release"): _release,
     ("names", "revoke"): _revoke,
     ("names", "admit"): _admit,
+    ("nodes", "list"): _list_nodes,
+    ("nodes", "bar"): _bar,
+    ("nodes", "unbar"): _unbar,
     ("invites", "add"): _add_invite,
     ("invites", "list"): _list_invites,
     ("invites", "revoke"): _revoke_invite,

@@ -74,6 +74,8 @@ class Books:
     """Whether the operator put the name on the list."""
     invite: Invite | None = None
     """What the request's code stands for."""
+    node_key_barred: bool = False
+    """Whether the operator wants the node key on the ring no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def decide(request: Register, *, books: Books, expected: Expected, policy: Polic
     applicant = _applicant(request, books)
     flaw = (
         _flaw_in_record(record, request, generation, expected)
+        or _barred(books)
         or _over_limit(books)
         or _not_admitted(applicant, policy, now)
     )
@@ -273,6 +276,12 @@ def _flaw_in_record(record: LookupRecord, request: Register, generation: int, ex
     if ip_address(record.host).is_loopback and not ip_address(expected.source).is_loopback:
         return Refused(code="bad", reason=f"no other host reaches an adapter at {record.host}: use its LAN address")
     return None
+
+
+def _barred(books: Books) -> Refused | None:
+    # whatever the name and its key: a credential is the device's
+    reason = "this device is barred from the overlay: ask the operator"
+    return Refused(code="policy", reason=reason) if books.node_key_barred else None
 
 
 def _over_limit(books: Books) -> Refused | None:

@@ -52,7 +52,7 @@ async def test_a_proof_is_shared_for_two_seconds_and_then_made_anew():
 async def test_a_shared_record_lives():
     async with town(8) as place:
         hand, since = Hand(), Hand()
-        hand.now = place.upkeep.record.expires_at - 1.0
+        hand.now = place.upkeep.record.counts_until - 1.0
         proofs = RecentProofs(place.directory(place.rings[3]), clock=hand, since=since)
         await find(proofs)
         hand.now += 1.0
