@@ -106,7 +106,9 @@ class IntervalSearch:
                     break
                 if self._stages[peer] is Stage.NEW:
                     self._ask(peer)
-                prompt += self._stages[peer] is not Stage.LATE
+                # who asks is no help where others fell silent
+                is_help = peer != self._protocol.me or not self._silent
+                prompt += is_help and self._stages[peer] is not Stage.LATE
 
     def _is_confirmed(self, order: list[Peer]) -> bool:
         """Tell whether both ends have answered, and enough others too where somebody failed."""
@@ -114,7 +116,8 @@ class IntervalSearch:
             return False
         if not self._silent:
             return True
-        near = {*order[:SIDE], *order[-SIDE:]} - {self._protocol.me}
+        # this node is a witness only where it is an end itself: elsewhere it has heard of the place from others
+        near = {*order[:SIDE], *order[-SIDE:]} - {self._protocol.me} | {order[0], order[-1]}
         return sum(self._stages[peer] is Stage.ANSWERED for peer in near) >= min(WITNESSES, len(near))
 
     def _ask(self, peer: Peer) -> None:

@@ -104,6 +104,25 @@ def test_dead_owners_cost_their_silence_and_no_full_look_up(dead_in_a_row, limit
     network.run(program())
 
 
+@pytest.mark.parametrize("step", [-1, 1])
+def test_a_dead_neighbour_of_the_asking_node_costs_it_no_full_look_up(step):
+    network = Network(seed=9)
+    overlay = TestOverlay(clock=network.clock, seed=9)
+
+    async def program():
+        async with overlay.running(24, host=HOST) as rings:
+            ordered = sorted(rings, key=lambda ring: ring.me.id)
+            asker, dead = ordered[10], ordered[10 + step]
+            await dead.close()
+            place = RingId(dead.me.id)
+            assert (await asker.find_successor(place)).id == successor(
+                [ring.me.id for ring in ordered if ring is not dead], place
+            )
+            assert asker.counters()["ring: interval confirmed"] == 1
+
+    network.run(program())
+
+
 def test_a_late_owner_is_waited_for():
     """Whoever is cut off for two timeouts owns its place still."""
     network = Network(seed=6)
