@@ -12,7 +12,7 @@ import overlay.wire
 from overlay.errors import RemoteError
 from overlay.trust import shamir, signed
 from overlay.trust.acceptance import Claim, accept
-from overlay.trust.identity import KeyBundle, PrivateBundle, SigningKey
+from overlay.trust.identity import KeyBundle, PrivateBundle, SigningKey, parse_aor
 from overlay.trust.polynomial import PRIME
 from overlay.trust.succession import decode_chain, encode_chain
 from overlay.wire import codec, envelope, jose, payload
@@ -69,6 +69,7 @@ def _trust() -> dict[str, Decoder]:
         "trust: KeyBundle": Decoder(KeyBundle.decode, (bundle,)),
         "trust: PrivateBundle": Decoder(PrivateBundle.from_bytes, (ALICE.to_bytes(),)),
         "trust: SigningKey": Decoder(SigningKey.from_bytes, (people.NODE.to_bytes(),)),
+        "trust: a name": Decoder(lambda data: parse_aor(_text(data)), (b"alice", b"%61lice.b-c")),
         "trust: kind_of": Decoder(signed.kind_of, (people.tombstone().encode(),)),
         "trust: chain of successions": Decoder(
             lambda data: decode_chain(data, aor="alice", generation=9, bundle=people.EVE.public.encode()),
