@@ -31,6 +31,8 @@ LOUD_SHARE: Final = 0.3
 """A block is looked at if it has this share of the loudness (RMS) of the whole."""
 ALIKE: Final = 0.5
 """Correlation under which a block is missing: codecs leave 0.9 and more, an unrelated one has 0.0."""
+FARTHEST: Final = RATE_HZ // 40
+"""Samples, 25 ms, that a block may be beside the last one though no window says so."""
 FAITHFUL: Final = 0.1
 """How much more alike a block has to be elsewhere than where the last one was: a voice repeats itself at its pitch."""
 FAINT: Final = 0.3
@@ -160,6 +162,7 @@ def _dropouts(
     starts = np.array([at for at, _ in lags])
     gain = _gain(mouth, ear, lags)
     found: list[tuple[int, int]] = []
+    ends = lags[-1][0] + int(WINDOW_S * RATE_HZ) - ONSET
     good, well_at, lag = APART, first, lags[0][1]
     for at in range(first + AROUND, last - BLOCK - AROUND, BLOCK):
         said = mouth[at - AROUND : at + BLOCK + AROUND]
@@ -171,6 +174,9 @@ def _dropouts(
             for place in _places(lag, [one for _, one in lags[max(0, near - 3) : near + 2]])
         }
         place = max(alike, key=lambda one: alike[one] + (FAITHFUL if abs(one - lag) <= NUDGE else 0.0))
+        if alike[place] < ALIKE and at >= ends:
+            place = _elsewhere(mouth, ear, at, lag, gain)
+            alike[place] = SAME if place != lag else 0.0
         if alike[place] < ALIKE:
             if good < APART:
                 found[-1] = (found[-1][0], at + BLOCK - found[-1][0])
@@ -184,6 +190,20 @@ def _dropouts(
             found.append((at, slip))
         good, well_at, lag = good + 1, at, place
     return found
+
+
+def _elsewhere(mouth: Samples, ear: Samples, at: int, lag: int, gain: float) -> int:
+    """Look for a block of the last word, which is too short for a window of its own; `lag` where it is nowhere."""
+    low, high = at - 2 * BLOCK, at + 3 * BLOCK
+    if low < 0 or low + lag - FARTHEST < 0:
+        return lag
+    said = mouth[low:high]
+    alike = {
+        place: _likeness(said, ear[low + place : high + place], gain)
+        for place in range(lag - FARTHEST, lag + FARTHEST + 1)
+    }
+    best = max(alike, key=lambda place: alike[place])
+    return best if alike[best] >= SAME else lag
 
 
 def _places(lag: int, around: list[int]) -> list[int]:

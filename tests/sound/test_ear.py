@@ -72,6 +72,15 @@ def test_a_frame_left_out_is_a_dropout(said):
     assert len(heard.dropouts) == 1
 
 
+def test_one_last_word_that_a_pause_made_later_is_no_dropout_unless_it_is_missing(said):
+    at = loud_place(said)
+    pause, word = np.zeros(RATE_HZ // 2), said[at : at + RATE_HZ // 8]
+    whole = np.concatenate((said, pause, word))
+    moved = np.concatenate((said, pause, np.zeros(RATE_HZ // 100), word))
+    assert hear(padded(whole), later(moved)).dropouts == ()
+    assert len(hear(padded(whole), later(np.concatenate((said, pause, 0 * word)))).dropouts) == 1
+
+
 def test_another_voice_and_nothing_are_not_it(said):
     other = read(Path(str(files("adapter.softphone") / "data" / "bob.wav")))
     for ear in (later(other), np.zeros(len(said) + LATE + RATE_HZ)):
