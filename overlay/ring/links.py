@@ -23,7 +23,7 @@ SWEEP_S: Final = 15.0
 REQUEST_BURST: Final = 8192
 REQUESTS_PER_SECOND: Final = 512.0
 """What one member may make this node work for, at once and in the long run: 3 % of a processor. The busiest honest
-moment, a leave in a ring of two, takes some 4,000 requests [docs/adr/0020]."""
+moment, a leave in a ring of two, takes eight requests a user for three seconds at most [docs/adr/0020]."""
 BURST_S: Final = REQUEST_BURST / REQUESTS_PER_SECOND
 _REQUEST_S: Final = 1 / REQUESTS_PER_SECOND
 CROSSING_S: Final = 0.3
