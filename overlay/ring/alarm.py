@@ -9,18 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_LAG_S: Final = 0.05
-"""A timer that fires later than this lets the socket be read first: the answers may be waiting there."""
+"""A timer that fires later than this lets the socket be read first, once: the answers may be waiting there."""
 
 
 class Alarm:
     """Calls `ring` once whenever a deadline is over; one that is reached too early does no harm."""
 
-    __slots__ = ("_loop", "_ring", "_timer")
+    __slots__ = ("_is_put_off", "_loop", "_ring", "_timer")
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_put_off = False
 
     def set(self, due: float) -> None:
         """Ring at `due` on the loop's clock, or earlier if it is set earlier already."""
@@ -40,8 +41,11 @@ class Alarm:
     def _fire(self, due: float) -> None:
         now = self._loop.time()
         self._timer = None
-        if now - due > MAX_LAG_S:
-            # the whole process was held up: nobody is silent whose answer nobody could read
+        if now - due > MAX_LAG_S and not self._is_put_off:
+            # the whole process was held up: nobody is silent whose answer nobody could read. Only once, though: in a
+            # process that is always late nothing would ever be given up
+            self._is_put_off = True
             self.set(now + MAX_LAG_S)
             return
+        self._is_put_off = False
         self._ring()
