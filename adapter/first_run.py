@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -34,7 +33,7 @@ async def welcome(settings: Settings, screen: Screen) -> Settings:
         return settings
     users = settings.users or users_here(state)
     if not users:
-        users = (parse_user(_ask("your name on this network", usual=_login_name())),)
+        users = (parse_user(await _ask("your name on this network", usual=_login_name())),)
         settings = replace(settings, users=users)
     if settings.bootstrap is not None or settings.via is not None:
         return settings
@@ -45,7 +44,7 @@ async def welcome(settings: Settings, screen: Screen) -> Settings:
         if problem.code != "no_bootstrap":
             raise
         screen.show({"event": "warning", "text": problem.text, "hint": problem.hint})
-        answer = _ask("address of the bootstrap server, HOST:PORT", usual="")
+        answer = await _ask("address of the bootstrap server, HOST:PORT", usual="")
         if not answer:
             raise
     return replace(settings, bootstrap=parse_address(answer, default_port=DEFAULT_BOOTSTRAP_PORT))
@@ -67,17 +66,18 @@ def _login_name() -> str:
         return ""
 
 
-def _ask(question: str, *, usual: str) -> str:
-    """Return what a person types, `usual` for nothing. CancelledError for Ctrl-C."""
-    # the loop's own handler would wait for the end of the question
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+async def _ask(question: str, *, usual: str) -> str:
+    """Return what a person types, `usual` for nothing. CancelledError for Ctrl-C, at whatever moment it comes."""
+    sys.stdout.write(f"{question}{f' [{usual}]' if usual else ''}: ")
+    sys.stdout.flush()
+    loop, terminal = asyncio.get_running_loop(), sys.stdin.fileno()
+    typed = asyncio.Event()
+    loop.add_reader(terminal, typed.set)  # a terminal gives whole lines
     try:
-        return input(f"{question}{f' [{usual}]' if usual else ''}: ").strip() or usual
-    except KeyboardInterrupt:
+        await typed.wait()
+    except asyncio.CancelledError:
         sys.stdout.write("\n")
-        raise asyncio.CancelledError from None
-    except EOFError:
-        sys.stdout.write("\n")
-        return ""
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        loop.remove_reader(terminal)
+    return sys.stdin.readline().strip() or usual
