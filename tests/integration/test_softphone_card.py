@@ -20,6 +20,7 @@ from tests.support.programs import Program, command
 
 __all__ = ["phone"]
 WAV_HEADER_BYTES = 44
+RECORDED_HZ = 16_000
 PROGRAMS = ("pulseaudio", "pactl", "parec", "pacat", "paplay", "sox")
 missing = [program for program in PROGRAMS if shutil.which(program) is None]
 pytestmark = [
@@ -62,12 +63,18 @@ async def tools(tmp_path):
 async def recording(tools, folder, name):
     """Record what a speaker plays; the file and the recorder, once it runs."""
     path = folder / f"{name}.wav"
-    argv = ("--file-format=wav", "--rate=16000", "--channels=1", "--format=s16le", f"--device={name}.monitor")
-    tool = await tools("parec", *argv, str(path))
-    async with asyncio.timeout(10):
-        while not path.exists() or path.stat().st_size <= WAV_HEADER_BYTES:  # noqa: ASYNC110 -- as above
-            await asyncio.sleep(0.05)
+    argv = ("--file-format=wav", f"--rate={RECORDED_HZ}", "--channels=1", "--format=s16le", "--latency-msec=100")
+    tool = await tools("parec", *argv, f"--device={name}.monitor", str(path))
+    await holds(path, 0)
     return path, tool
+
+
+async def holds(path, seconds):
+    """Wait until so much sound is in a recording."""
+    async with asyncio.timeout(10 + seconds):
+        wanted = WAV_HEADER_BYTES + 2 * seconds * RECORDED_HZ
+        while not path.exists() or path.stat().st_size <= wanted:  # noqa: ASYNC110 -- another program's doing
+            await asyncio.sleep(0.05)
 
 
 async def headsets(phone, **bob):
@@ -162,7 +169,7 @@ async def test_who_calls_meanwhile_is_heard_to_wait_and_has_the_card_to_himself(
     assert not (await last(alice, events.Held)).here
     await last(carol, events.Established)
     path, recorder = await recording(tools, tmp_path, "spk_b")
-    await asyncio.sleep(5)  # the length of what carol says
+    await holds(path, 6)
     await recorder.stop()
     assert compare(ALICE, path).median >= GOOD_MEDIAN
 
@@ -173,9 +180,9 @@ async def test_who_calls_meanwhile_is_heard_to_wait_and_has_the_card_to_himself(
     assert (await last(carol, events.Held)).on
     await carol.hangup()
     assert (await last(bob, events.Ended)).call == second.call
-    await tools("paplay", "--device=mic_a", str(ALICE))
     path, recorder = await recording(tools, tmp_path, "spk_b")
-    await asyncio.sleep(4)  # the length of what alice says
+    await tools("paplay", "--device=mic_a", str(ALICE))
+    await holds(path, 8)
     await recorder.stop()
     assert compare(ALICE, path).median >= GOOD_MEDIAN
 
