@@ -67,6 +67,8 @@ PEERS_KEPT_EVERY_S: Final = 30
 """How often the nodes to join through are written down."""
 JOIN_CONTACTS: Final = 24
 """Nodes tried when joining, the best known first."""
+FIRST_WORD_S: Final = 3.0
+"""How long a change of a key waits at most for the holders to have the new key's record, in seconds."""
 STORE_FILE: Final = "ring.sqlite"
 
 
@@ -244,6 +246,7 @@ class Membership:
             self._enrolments[user] = enrolment
             self._on_key(user, new, before.generation)
             await self._take_place(user, enrolment, port=address[1])
+            await self._speak(user, enrolment.generation)
             step("KEY CHANGED", {"generation": enrolment.generation, "thumbprint": new.public.thumbprint().hex()})
             return enrolment
 
@@ -336,6 +339,7 @@ class Membership:
         self._state.save_enrolment(user, enrolment)
         self._enrolments[user] = enrolment
         await self._take_place(user, enrolment, port=address[1])
+        await self._speak(user, enrolment.generation)
 
     def _pin(self) -> bytes | None:
         """Return the thumbprint of the overlay key to hold to: the configured one, else the first seen."""
@@ -414,6 +418,17 @@ class Membership:
         )
         self._upkeeps[user] = upkeep
         self._tasks.spawn(upkeep.run(), name=f"upkeep of {user}")
+
+    async def _speak(self, user: str, generation: int) -> None:
+        """See that the holders have a later key's record: who says that he is registered can be called.
+
+        The server stores the pieces of a later key without one, so that calls by the key before go on until its owner
+        speaks, or because he did not know the generation.
+        """
+        if generation > 1:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_WORD_S):
+                    await self._upkeeps[user].spoken()
 
     async def _join(self) -> None:
         """Join through whoever is known; a ring that nobody answers for is looked for again from time to time."""

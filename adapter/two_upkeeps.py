@@ -52,6 +52,11 @@ class TwoUpkeeps:
             if near := in_reach(peers, ring):
                 upkeep.changed(near)
 
+    async def spoken(self) -> None:
+        """Wait until both rings have the pieces and a record of this life of the adapter."""
+        await self._leader.spoken()
+        await self._follower.spoken()
+
     def release(self, holder: Peer, indices: Iterable[int]) -> Release:
         """Sign the leave for one holder to drop these pieces."""
         return self._leader.release(holder, indices)

@@ -100,6 +100,7 @@ class Upkeep:
         self._told: LookupRecord | None = None
         """The record that a round has brought to every place."""
         self._changed = asyncio.Event()
+        self._spoken = asyncio.Event()
         self._stopped = False
         self._running = asyncio.Lock()
         self.counters: Counter[str] = Counter()
@@ -148,6 +149,10 @@ class Upkeep:
         if near:
             self._due |= near
             self._changed.set()
+
+    async def spoken(self) -> None:
+        """Wait until a round has brought every place the pieces and a record of this life of the adapter."""
+        await self._spoken.wait()
 
     def stop(self) -> None:
         """End `run` after the round in progress."""
@@ -212,6 +217,8 @@ class Upkeep:
             self._due, self._look_at = set(), asyncio.get_running_loop().time() + WIDE_ROUND_S
         self._last = await RoundRun(self._ring, self, before=self._last, about=about).run()
         self._told = self._record if whole else self._told
+        if whole:
+            self._spoken.set()
         self.counters.update(rounds=1, moved=self._last.moved, released=self._last.released)
         if self._on_round is not None:
             self._on_round(self._last)
