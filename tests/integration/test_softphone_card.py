@@ -21,6 +21,9 @@ from tests.support.programs import Program, command
 __all__ = ["phone"]
 WAV_HEADER_BYTES = 44
 RECORDED_HZ = 16_000
+WHOSE_VOICE = 0.6
+"""Whom one hears: another voice, or none, comes to 0.3. How well is measured by `make interop-sound`, on a machine that
+keeps up; three phones on a busy one lose some frames."""
 PROGRAMS = ("pulseaudio", "pactl", "parec", "pacat", "paplay", "sox")
 missing = [program for program in PROGRAMS if shutil.which(program) is None]
 pytestmark = [
@@ -171,7 +174,7 @@ async def test_who_calls_meanwhile_is_heard_to_wait_and_has_the_card_to_himself(
     path, recorder = await recording(tools, tmp_path, "spk_b")
     await holds(path, 6)
     await recorder.stop()
-    assert compare(ALICE, path).median >= GOOD_MEDIAN
+    assert compare(ALICE, path).median >= WHOSE_VOICE
 
     await bob.hold(on=False, call=first.call)  # back to alice
     seen = [await last(bob, events.Held) for _ in range(2)]
@@ -184,7 +187,7 @@ async def test_who_calls_meanwhile_is_heard_to_wait_and_has_the_card_to_himself(
     await tools("paplay", "--device=mic_a", str(ALICE))
     await holds(path, 8)
     await recorder.stop()
-    assert compare(ALICE, path).median >= GOOD_MEDIAN
+    assert compare(ALICE, path).median >= WHOSE_VOICE
 
 
 async def loudest_hz(path):
