@@ -165,6 +165,9 @@ def _fix_jitter_buffer(media: pj.MediaConfig) -> None:
     changed.readObject(media)
 
 
+_OVER: Final = frozenset({pj.PJSIP_TP_STATE_DISCONNECTED, pj.PJSIP_TP_STATE_DESTROY})
+
+
 class _Endpoint(pj.Endpoint):
     def __init__(self, handlers: Handlers, certificates: Certificates) -> None:
         super().__init__()
@@ -180,10 +183,15 @@ class _Endpoint(pj.Endpoint):
         Without worker threads this comes before the INVITE that opened the connection leaves, and a connection that is
         shut here takes the INVITE with it.
         """
-        if prm.type != "TLS" or prm.state != pj.PJSIP_TP_STATE_CONNECTED:
+        if prm.type != "TLS":
+            return
+        link = int(prm.hnd)
+        if prm.state in _OVER:
+            self._certificates.ended(link)
+        if prm.state != pj.PJSIP_TP_STATE_CONNECTED:
             return
         info = prm.tlsInfo  # kept: its members die with it
-        if not self._certificates.connected(info.remoteAddr, fingerprint_of(info.remoteCertInfo.raw)):
+        if not self._certificates.connected(info.remoteAddr, fingerprint_of(info.remoteCertInfo.raw), link):
             self.transportShutdown(prm.hnd)
             self._handlers.mismatch()
 

@@ -44,6 +44,19 @@ def test_those_who_call_us_show_what_they_like_and_it_is_remembered():
     assert certificates.of("192.0.2.9:1") == ""
 
 
+def test_a_phone_that_comes_back_where_another_was_is_held_to_the_new_demand_alone():
+    ends = Certificates()
+    assert ends.connected("192.0.2.7:5061", "aa" * 32, 1)
+    assert ends.connected("192.0.2.8:5061", "cc" * 32, 2)
+    ends.ended(1)
+    assert ends.of("192.0.2.7:5061") == ""
+    assert ends.of("192.0.2.8:5061") == "cc" * 32
+    assert ends.expect("192.0.2.7:5061", "bb" * 32)
+    assert ends.connected("192.0.2.7:5061", "bb" * 32, 3)
+    ends.ended(1)
+    assert ends.of("192.0.2.7:5061") == "bb" * 32
+
+
 def test_only_so_many_ends_are_remembered():
     certificates = Certificates()
     for port in range(MAX_CONNECTIONS + 1):
