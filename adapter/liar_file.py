@@ -1,42 +1,30 @@
-"""The file of remembered liars, `liars.json` in the state directory: whole or not at all, mode 600.  I/O: files."""
+"""The file of remembered liars, `liars.json` in the state directory.  I/O: files."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
-from adapter.keystore import make_private_dir
 from adapter.liars import MAX_LIARS, Lied
-from adapter.problems import DamagedFile
-from adapter.state import write_private
-from overlay.errors import Secp2psipError
+from adapter.rows_file import load_rows, save_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 LIARS_FILE: Final = "liars.json"
-VERSION: Final = 1
-MAX_FILE_BYTES: Final = 128 * 1024
-"""MAX_LIARS rows of at most some 300 bytes each."""
+MAX_FILE_BYTES: Final = 512 * 1024
+"""MAX_LIARS rows, each with a reason of MAX_WHY_CHARS that JSON may write in twelve bytes a character."""
 
 
 def load_liars(state_dir: Path) -> tuple[Lied, ...]:
     """Return the nodes that were caught in earlier runs. Raises DamagedFile; without them lookups work as well."""
-    path = state_dir / LIARS_FILE
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        return ()
-    try:
-        value = json.loads(data)
-        if len(data) > MAX_FILE_BYTES or value["v"] != VERSION or len(value["liars"]) > MAX_LIARS:
-            raise ValueError  # noqa: TRY301 -- one way out
-        return tuple(_decode(row) for row in value["liars"])
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, Secp2psipError):
-        raise DamagedFile(
-            f"{path} is damaged", hint="it is made anew: nodes that lied before are met anew, and harm nobody"
-        ) from None
+    return load_rows(
+        state_dir / LIARS_FILE,
+        "liars",
+        _decode,
+        max_rows=MAX_LIARS,
+        max_bytes=MAX_FILE_BYTES,
+        hint="it is made anew: nodes that lied before are met anew, and harm nobody",
+    )
 
 
 def save_liars(state_dir: Path, lied: tuple[Lied, ...]) -> None:
@@ -51,8 +39,7 @@ def save_liars(state_dir: Path, lied: tuple[Lied, ...]) -> None:
         }
         for one in lied
     ]
-    make_private_dir(state_dir)
-    write_private(state_dir / LIARS_FILE, json.dumps({"v": VERSION, "liars": rows}) + "\n")
+    save_rows(state_dir / LIARS_FILE, "liars", rows)
 
 
 def _decode(row: dict[str, Any]) -> Lied:
