@@ -10,29 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from adapter.directory import Directory
+from adapter.device_node import DeviceNode
 from adapter.enrolment import EnrolmentRefused
 from adapter.key_change import is_pending, next_key, promote, retire
 from adapter.key_moving import load_place
 from adapter.liars import Liars
 from adapter.pins import Pins
-from adapter.problems import DamagedFile
-from adapter.recent import RecentProofs
 from adapter.registering import Place, ask_bootstrap, read_back
 from adapter.servers import NotRegistered, Servers
-from adapter.two_directories import TwoDirectories
 from adapter.two_upkeeps import upkeep_in
 from overlay.errors import Secp2psipError
 from overlay.ring.chord import RingUnreachable
-from overlay.ring.kademlia_ring import KademliaRing
-from overlay.ring.sessions import RingIdentity
-from overlay.ring.storage import RecordStore
-from overlay.ring.store_of_ring import StoreOfRing
 from overlay.ring.tasks import Tasks
 from overlay.ring.two_rings import TwoRings, in_reach
 from overlay.trust.succession import Succession, decode_chain, encode_chain
@@ -41,19 +33,21 @@ from overlay.trust.tombstone import Tombstone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from adapter.directory import Directory
     from adapter.enrolment import Enrolment
     from adapter.keystore import Keys
+    from adapter.recent import RecentProofs
     from adapter.service_config import ServiceConfig
     from adapter.state import StateDir
     from adapter.steps import Step
+    from adapter.two_directories import TwoDirectories
     from adapter.two_upkeeps import TwoUpkeeps
     from adapter.upkeep import Upkeep
     from overlay.ring.holding import Evidence as Contradiction
     from overlay.ring.ids import Peer
+    from overlay.ring.kademlia_ring import KademliaRing
     from overlay.trust.identity import PrivateBundle
 
-
-_log = logging.getLogger(__name__)
 
 RENEW_AFTER_S: Final = 7 * 86_400
 """Pieces and credential older than this are renewed as soon as the bootstrap server answers [docs/protocol.md]."""
@@ -65,11 +59,8 @@ REJOIN_EVERY_S: Final = 3
 """How often a node that knows nobody tries those it knew."""
 PEERS_KEPT_EVERY_S: Final = 30
 """How often the nodes to join through are written down."""
-JOIN_CONTACTS: Final = 24
-"""Nodes tried when joining, the best known first."""
 FIRST_WORD_S: Final = 3.0
 """How long a change of a key waits at most for the holders to have the new key's record, in seconds."""
-STORE_FILE: Final = "ring.sqlite"
 
 
 class Membership:
@@ -92,59 +83,47 @@ class Membership:
         `keys` by user; `on_line` takes each SECP2PSIP line from the ring; `warn` a sentence and its hint.
         """
         self._config, self._state, self._keys = config, state, keys
-        self._on_line, self._warn, self._on_key = on_line, warn, on_key
+        self._warn, self._on_key = warn, on_key
         self.pins = pins or Pins()
         """Whose key is known here from earlier calls."""
         self.liars = liars or Liars()
         """Which nodes lied to this adapter."""
         self._enrolments: dict[str, Enrolment] = {}
         self._upkeeps: dict[str, Upkeep | TwoUpkeeps] = {}
-        self._ring: KademliaRing | TwoRings | None = None
-        self._store: RecordStore | None = None
-        self._directory: Directory | TwoDirectories | None = None
-        self._proofs: RecentProofs | None = None
+        self._node = DeviceNode(
+            config, state, pins=self.pins, liars=self.liars, on_line=on_line, on_change=self._ring_changed
+        )
         self._servers = Servers(config, state)
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
         self._has_joined = False
-        self._credential_until = 0
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
 
     @property
     def ring(self) -> KademliaRing | TwoRings:
         """The ring node; NotRegistered while there is none."""
-        if self._ring is None:
-            raise NotRegistered(
-                "no user of this adapter is registered on the ring yet", hint="register a phone, or give --bootstrap"
-            )
-        return self._ring
+        return self._node.ring
 
     @property
     def directory(self) -> Directory | TwoDirectories:
         """Finds users on the ring; NotRegistered while there is no ring node."""
-        if self._directory is None:
-            _ = self.ring
-        assert self._directory is not None
-        return self._directory
+        return self._node.directory
 
     @property
     def proofs(self) -> RecentProofs:
         """Finds users for calls, and shares what was proved a moment ago; NotRegistered as above."""
-        if self._proofs is None:
-            _ = self.ring
-        assert self._proofs is not None
-        return self._proofs
+        return self._node.proofs
 
     @property
     def joined(self) -> bool:
         """Whether the node runs and knows another one."""
-        return self._ring is not None and bool(self._ring.peers())
+        return self.running is not None and bool(self.running.peers())
 
     @property
     def running(self) -> KademliaRing | TwoRings | None:
         """The ring node, or None while there is none."""
-        return self._ring
+        return self._node.running
 
     @property
     def overlay(self) -> str:
@@ -181,7 +160,7 @@ class Membership:
 
     def contradictions(self) -> list[Contradiction]:
         """Return the signed things that contradict each other and were offered to this node, oldest first."""
-        return [] if self._store is None else self._store.evidence()
+        return self._node.contradictions()
 
     async def start(self) -> None:
         """Read the registered state of every user and, if there is any, join the ring with it."""
@@ -191,7 +170,7 @@ class Membership:
                 self._enrolments[user] = enrolment
         for user in self._keys:
             if (enrolment := self.enrolment(user)) is not None:
-                await self._take_place(user, enrolment, port=self._config.ring[1] or self._last_port())
+                await self._take_place(user, enrolment, port=self._config.ring[1] or self._node.last_port())
         self._tasks.spawn(self._finish_changes(), name="finish changes of keys")
         self._tasks.spawn(self._mind(), name="mind the ring")
 
@@ -233,7 +212,7 @@ class Membership:
                 user,
                 replace(old, user=new),
                 servers=self._servers,
-                ring=self._ring,
+                ring=self.running,
                 pin=self._pin(),
                 step=step,
                 place=Place(generation=generation, succession=encode_chain([*links, word])),
@@ -279,7 +258,7 @@ class Membership:
                     user,
                     keys,
                     servers=self._servers,
-                    ring=self._ring,
+                    ring=self.running,
                     pin=self._pin(),
                     step=step,
                     place=self._place(user),
@@ -302,14 +281,7 @@ class Membership:
         for upkeep in self._upkeeps.values():
             upkeep.stop()
         await self._tasks.close()
-        if self._proofs is not None:
-            await self._proofs.close()
-        self.liars.flush(time.time())
-        if self._ring is not None:
-            self._keep_peers()
-            await self._ring.leave()
-        if self._store is not None:
-            self._store.close()
+        await self._node.close()
 
     async def _enrol(self, user: str, step: Step) -> None:
         """Ask the bootstrap server, see that it did what it says, and write that down."""
@@ -318,7 +290,7 @@ class Membership:
             user,
             self._keys[user],
             servers=self._servers,
-            ring=self._ring,
+            ring=self.running,
             pin=self._pin(),
             step=step,
             place=self._place(user),
@@ -348,59 +320,7 @@ class Membership:
         return next((enrolment.overlay_bundle.thumbprint() for enrolment in self._enrolments.values()), None)
 
     async def _open(self, enrolment: Enrolment, address: tuple[str, int]) -> None:
-        """Open the ring node, or let the one that runs go on with this credential where it lasts longer than its own.
-
-        Each user of the device has a credential for the one node key: the node shows the one that expires last.
-        """
-        until = enrolment.credential.expires_at
-        identity = RingIdentity(
-            node_key=next(iter(self._keys.values())).node,
-            credential=enrolment.credential,
-            overlay=enrolment.overlay,
-            overlay_public=enrolment.overlay_bundle.ed25519,
-        )
-        if self._ring is not None:
-            if until > self._credential_until:
-                self._ring.renew(identity)
-                self._credential_until = until
-            return
-        self._store = store = RecordStore(self._state.path / STORE_FILE)
-        other = self._config.other_ring
-        rings: list[KademliaRing] = []
-        for wanted, is_fixed in ((address, self._config.ring[1] != 0), (other, other is not None and other[1] != 0)):
-            if wanted is not None:
-                kept = store if other is None else StoreOfRing(store)
-                ring = KademliaRing(identity, kept, dealing_public=enrolment.dealing.dealing_public)
-                # with no port of its own the second takes the same number, which others know from the last run
-                port = wanted[1] or (rings[0].me.port if rings else 0)
-                await self._opened(ring, (wanted[0], port), is_fixed=is_fixed)
-                rings.append(ring)
-        self._ring = rings[0] if len(rings) == 1 else TwoRings(*rings)
-        self._ring.on_line, self._credential_until = self._on_line, until
-        directories = [
-            Directory(
-                ring,
-                dealing_public=enrolment.dealing.dealing_public,
-                k=enrolment.dealing.k,
-                n=enrolment.dealing.n,
-                overlay=enrolment.overlay,
-                overlay_public=enrolment.overlay_bundle.ed25519,
-                pin_of=self.pins.get,
-                liars=self.liars,
-            )
-            for ring in rings
-        ]
-        self._directory = directories[0] if len(directories) == 1 else TwoDirectories(*directories)
-        self._proofs = RecentProofs(self._directory)
-
-    async def _opened(self, ring: KademliaRing, address: tuple[str, int], *, is_fixed: bool) -> None:
-        ring.on_change = self._ring_changed
-        try:
-            await ring.open(*address)
-        except OSError:
-            if is_fixed or not address[1]:
-                raise
-            await ring.open(address[0], 0)  # the port of the last run is taken: no reason to stay away
+        await self._node.open(enrolment, next(iter(self._keys.values())).node, address)
 
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
         """Join the ring and begin to keep the user's pieces in place."""
@@ -432,7 +352,7 @@ class Membership:
 
     async def _join(self) -> None:
         """Join through whoever is known; a ring that nobody answers for is looked for again from time to time."""
-        contacts = self._contacts()
+        contacts = self._node.contacts(self._enrolments.values())
         try:
             await self.ring.join(contacts)
         except RingUnreachable:
@@ -441,22 +361,6 @@ class Membership:
                 "start another adapter or the bootstrap server: this one keeps trying",
             )
         self._has_joined = True
-
-    def _last_port(self) -> int:
-        """Return the port where others have known this node: who comes back there is found by their peer caches."""
-        with contextlib.suppress(DamagedFile):
-            return self._state.load_own_port()
-        return 0
-
-    def _contacts(self) -> list[Peer]:
-        cached: tuple[Peer, ...] = ()
-        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
-            cached = self._state.load_peers()
-        known = [*cached, *(peer for e in self._enrolments.values() for peer in e.nodes)]
-        me = self.ring.me.id
-        # the server's own node may be named in both families
-        each = {(peer.id, ":" in peer.host): peer for peer in known if peer.id != me}
-        return list(each.values())[:JOIN_CONTACTS]
 
     def _is_ours(self, user: str, enrolment: Enrolment) -> bool:
         keys = self._keys[user]
@@ -488,13 +392,13 @@ class Membership:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(PEERS_KEPT_EVERY_S):
                         await self._news.wait()
-            if self._ring is None or self._stopping.is_set():
+            if self.running is None or self._stopping.is_set():
                 continue
-            for ring in self._ring.views:
-                if not ring.peers() and (contacts := in_reach(self._contacts(), ring)):
+            for ring in self.running.views:
+                if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):
                     with contextlib.suppress(RingUnreachable):
                         await ring.join(contacts)
-            self._keep_peers()
+            self._node.keep_peers()
             if time.time() >= renew_at:
                 renew_at = time.time() + RENEW_RETRY_S
                 await self._renew()
@@ -533,13 +437,6 @@ class Membership:
                         f"{user}'s registration runs out in {days:.1f} days and could not be renewed: {error}",
                         "start the bootstrap server, or give its address with --bootstrap",
                     )
-
-    def _keep_peers(self) -> None:
-        if self._ring is not None and (peers := self._ring.seeds()):
-            try:
-                self._state.save_peers(peers, own_port=self._ring.me.port)
-            except OSError as error:
-                _log.warning("the nodes to join through could not be written down: %s", error)
 
 
 def expires_at(enrolment: Enrolment) -> int:

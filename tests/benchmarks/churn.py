@@ -21,8 +21,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adapter.device_node import JOIN_CONTACTS
 from adapter.directory import Directory
-from adapter.membership import JOIN_CONTACTS, REJOIN_EVERY_S
+from adapter.membership import REJOIN_EVERY_S
 from adapter.upkeep import Upkeep
 from overlay.errors import Secp2psipError
 from overlay.ring.chord import RingUnreachable

@@ -1,7 +1,9 @@
-"""Several users of one device, one ring node: the node goes on with the credential that expires last."""
+"""Several users of one device, one ring node: it goes on with the credential that expires last, or opens nothing."""
 
 from __future__ import annotations
 
+import socket
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,12 @@ from adapter.keystore import load_or_create
 from adapter.membership import Membership
 from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
+from overlay.ring.addresses import is_own_address
 from overlay.ring.kademlia_ring import KademliaRing
 from tests.integration.bootstrap_support import HOST, Registrant, serving
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 USERS = ("alice", "bob")
@@ -61,3 +65,35 @@ async def test_the_node_shows_the_credential_that_expires_last(tmp_path, monkeyp
             assert shown[-1] == last.credential.expires_at
         finally:
             await membership.stop()
+
+
+@pytest.mark.skipif(not is_own_address("::1"), reason="this host has no IPv6 loopback address")
+async def test_where_the_second_ring_cannot_be_opened_the_first_is_closed_again(tmp_path):
+    async with serving(tmp_path / "bootstrap") as watched:
+        state = await enrolled(tmp_path / "device", watched.server.address)
+        keys = {user: load_or_create(state.path, user) for user in USERS}
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as taken, free_port() as port:
+            taken.bind(("::1", 0))
+            config = ServiceConfig(
+                users=USERS,
+                state_dir=state.path,
+                bootstrap=None,
+                sip=(HOST, 0),
+                ring=(HOST, port),
+                other_ring=taken.getsockname()[:2],
+            )
+            membership = Membership(config, state, keys, on_line=lambda *_: None, warn=lambda *_: None)
+            for _ in range(2):  # as often as somebody registers
+                with pytest.raises(OSError, match="in use"):
+                    await membership.start()
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+                    again.bind((HOST, port))
+            await membership.stop()
+
+
+@contextmanager
+def free_port() -> Iterator[int]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    yield port
