@@ -103,6 +103,8 @@ class Bridge:
             return InviteVerdict(status=486, reason="You are calling yourself")
         if self._membership.running is None:
             return InviteVerdict(status=503, reason="This adapter is not on the ring yet", retry_after=RETRY_AFTER_S)
+        if self._membership.revocations.of(call.caller):
+            return InviteVerdict(status=403, reason="Your key is being revoked")
         outcome = await self._exchange.invite(call.caller, call.callee, step=step, phone=call.source)
         if outcome.contacts:
             step("SECP2PSIP REDIRECT", {"contacts": len(outcome.contacts)})

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.device_node import DeviceNode
 from adapter.enrolment import EnrolmentRefused
-from adapter.key_change import is_pending, next_key, promote, retire
+from adapter.key_change import is_pending, next_key, promote
 from adapter.key_moving import load_place
 from adapter.liars import Liars
 from adapter.pins import Pins
 from adapter.registering import Place, ask_bootstrap, read_back
+from adapter.revocation import Revocations
 from adapter.servers import NotRegistered, Servers
 from adapter.two_upkeeps import upkeep_in
 from overlay.errors import Secp2psipError
@@ -28,7 +29,6 @@ from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
 from overlay.ring.two_rings import TwoRings, in_reach
 from overlay.trust.succession import Succession, decode_chain, encode_chain
-from overlay.trust.tombstone import Tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,8 @@ class Membership:
             config, state, pins=self.pins, liars=self.liars, on_line=on_line, on_change=self._ring_changed
         )
         self._servers = Servers(config, state)
+        self.revocations = Revocations(state, warn=warn)
+        """The keys that are on their way out of use."""
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
         self._has_joined = False
@@ -133,8 +135,9 @@ class Membership:
     @property
     def threshold(self) -> tuple[int, int]:
         """The overlay's k and n; NotRegistered while nobody is registered."""
-        _ = self.ring
-        dealing = next(iter(self._enrolments.values())).dealing
+        if (some := next(iter(self._enrolments.values()), None)) is None:
+            raise NotRegistered("nobody is registered here", hint="let a phone register, or give --bootstrap HOST:PORT")
+        dealing = some.dealing
         return dealing.k, dealing.n
 
     def thumbprint(self, user: str) -> bytes:
@@ -150,8 +153,8 @@ class Membership:
         return expires_at(self._enrolments[user])
 
     def enrolment(self, user: str) -> Enrolment | None:
-        """Return the user's registered state while it is valid."""
-        enrolment = self._enrolments.get(user)
+        """Return the user's registered state while it is valid; None from the wish to revoke his key on."""
+        enrolment = None if self.revocations.of(user) else self._enrolments.get(user)
         return enrolment if enrolment is not None and expires_at(enrolment) > time.time() else None
 
     def upkeep(self, user: str) -> Upkeep | TwoUpkeeps | None:
@@ -164,14 +167,17 @@ class Membership:
 
     async def start(self) -> None:
         """Read the registered state of every user and, if there is any, join the ring with it."""
+        self.revocations.read(self._keys)
         for user in self._keys:
             enrolment = self._state.load_enrolment(user)
             if enrolment is not None and self._is_ours(user, enrolment):
                 self._enrolments[user] = enrolment
         for user in self._keys:
-            if (enrolment := self.enrolment(user)) is not None:
+            enrolment = self._enrolments.get(user)
+            if enrolment is not None and expires_at(enrolment) > time.time():
                 await self._take_place(user, enrolment, port=self._config.ring[1] or self._node.last_port())
         self._tasks.spawn(self._finish_changes(), name="finish changes of keys")
+        self._tasks.spawn(self.revocations.run(self._keep_revoking, self._stopping), name="finish revocations")
         self._tasks.spawn(self._mind(), name="mind the ring")
 
     async def register(self, user: str, step: Step) -> None:
@@ -232,47 +238,17 @@ class Membership:
     async def revoke(self, user: str, step: Step) -> dict[str, Any]:
         """Tell the ring and the bootstrap server that the user's key is dead, and stop using it.
 
-        Returns how many holders know, and whether the server does. Raises NotRegistered.
+        The wish is written down first, and carried out until it is done. Returns how many holders know, whether the
+        server does, and why not. Raises NotRegistered, what `register` raises, and OSError.
         """
+        if user not in self._enrolments and self.revocations.of(user) is None:
+            await self.register(user, step)
         async with self._registering:
-            enrolment = self.enrolment(user)
-            if enrolment is None:
-                raise NotRegistered(f"{user} has no key in force here", hint="only a key that lies here can be revoked")
-            keys = self._keys[user]
-            tombstone = Tombstone.issue(
-                keys.user,
-                overlay=enrolment.overlay,
-                aor=user,
-                generation=enrolment.generation,
-                bundle=keys.user.public,
-                issued_at=int(time.time()),
-            )
-            self._upkeeps[user].stop()
-            holders = await self.ring.get(user)
-            kept = await asyncio.gather(*(self.ring.store_at(peer, None, tombstone) for peer in holders))
-            step("REVOKED", {"holders": sum(kept)})
-            server, why = False, ""
-            try:
-                await ask_bootstrap(
-                    self._config,
-                    user,
-                    keys,
-                    servers=self._servers,
-                    ring=self.running,
-                    pin=self._pin(),
-                    step=step,
-                    place=self._place(user),
-                    word=tombstone.encode(),
-                )
-            except EnrolmentRefused as answer:
-                server, why = answer.code == "revoked", str(answer)
-            except Secp2psipError as error:
-                why = str(error)
-            if server:
-                self._state.forget_enrolment(user)
-                retire(self._state.path, user)
-                del self._enrolments[user], self._upkeeps[user]
-            return {"user": user, "holders": sum(kept), "server": server, "why": "" if server else why}
+            if self.revocations.of(user) is None:
+                if user not in self._enrolments:
+                    raise NotRegistered(f"{user} has no key in force here", hint="is it revoked already?")
+                self.revocations.begin(user, self._keys[user].user, self._enrolments[user], now=time.time())
+            return await self._go_on_revoking(user, step)
 
     async def stop(self) -> None:
         """Hand over what this node keeps, say goodbye and close."""
@@ -283,9 +259,24 @@ class Membership:
         await self._tasks.close()
         await self._node.close()
 
-    async def _enrol(self, user: str, step: Step) -> None:
-        """Ask the bootstrap server, see that it did what it says, and write that down."""
-        address, enrolment = await ask_bootstrap(
+    async def _keep_revoking(self, user: str) -> None:
+        async with self._registering:
+            if self.revocations.of(user) is not None:
+                await self._go_on_revoking(user, lambda _step, _detail: None)
+
+    async def _go_on_revoking(self, user: str, step: Step) -> dict[str, Any]:
+        if (upkeep := self._upkeeps.pop(user, None)) is not None:
+            upkeep.stop()
+        wish = await self.revocations.carry_out(
+            user, ring=self.running, ask=lambda tombstone: self._ask(user, step, tombstone.encode())
+        )
+        step("REVOKED", {"holders": wish.holders})
+        if wish.server:
+            self._enrolments.pop(user, None)
+        return {"user": user} | wish.report()
+
+    async def _ask(self, user: str, step: Step, word: bytes = b"") -> tuple[tuple[str, int], Enrolment]:
+        return await ask_bootstrap(
             self._config,
             user,
             self._keys[user],
@@ -294,7 +285,14 @@ class Membership:
             pin=self._pin(),
             step=step,
             place=self._place(user),
+            word=word,
         )
+
+    async def _enrol(self, user: str, step: Step) -> None:
+        """Ask the bootstrap server, see that it did what it says, and write that down."""
+        if self.revocations.of(user):
+            raise NotRegistered(f"the key of {user} is being revoked", hint="secp2psip status tells how far that is")
+        address, enrolment = await self._ask(user, step)
         await self._settle(user, enrolment, address, step)
 
     def _place(self, user: str) -> Place:
@@ -329,6 +327,8 @@ class Membership:
             await self._join()
         if (old := self._upkeeps.get(user)) is not None:
             old.stop()
+        if self.revocations.of(user):
+            return
         upkeep = upkeep_in(
             self.ring.views,
             user=self._keys[user].user,
@@ -405,7 +405,7 @@ class Membership:
 
     async def _finish_changes(self) -> None:
         """Go on with changes of keys that were cut short; say so when that fails."""
-        for user in [user for user in self._enrolments if is_pending(self._state.path, user)]:
+        for user in [user for user in self._enrolments if self.enrolment(user) and is_pending(self._state.path, user)]:
             try:
                 await self.rotate(user, lambda _step, _detail: None, begin=False)
             except (Secp2psipError, OSError) as error:
@@ -419,7 +419,7 @@ class Membership:
         now = time.time()
         await self._finish_changes()
         for user, enrolment in list(self._enrolments.items()):
-            if enrolment.pieces[0].issued_at + RENEW_AFTER_S > now:
+            if enrolment.pieces[0].issued_at + RENEW_AFTER_S > now or self.revocations.of(user):
                 continue
             try:
                 async with self._registering:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from adapter.config import format_address
 from adapter.pins import digits
+from adapter.revocation import how_far
 from overlay.ring.ids import id_to_bytes, piece_position, spelt
 from overlay.ring.sessions import OVER_THE_RATE
 from overlay.trust.pieces import KeyPiece
@@ -180,6 +181,7 @@ def user_report(user: str, membership: Membership, phones: Sequence[Binding]) ->
         "fingerprint": digits(membership.thumbprint(user)),
         "thumbprint": membership.thumbprint(user).hex(),
         "registered": enrolment is not None,
+        "revoking": None if (wish := membership.revocations.of(user)) is None else wish.report(),
         "phones": [_address(binding) for binding in phones],
         "placed": "" if enrolment is None else f"{len(placed)} of {enrolment.dealing.n}",
         "holders": {str(index): _address(peer) for index, peer in sorted(placed.items())},
@@ -196,6 +198,12 @@ def one_way_warnings(phones: Mapping[str, Sequence[Binding]]) -> list[str]:
         for binding in bindings
         if binding.is_one_way
     ]
+
+
+def revocation_warnings(membership: Membership) -> list[str]:
+    """Say of each revocation under way what is not done yet."""
+    under_way = {user: membership.revocations.of(user) for user in membership.revocations.users()}
+    return [f"the key of {user} is being revoked: {how_far(wish)}" for user, wish in under_way.items() if wish]
 
 
 def flood_warnings(counters: Mapping[str, int]) -> list[str]:

@@ -35,10 +35,12 @@ from adapter.reports import (
     liars_report,
     lookup_report,
     one_way_warnings,
+    revocation_warnings,
     ring_report,
     user_report,
     with_liars,
 )
+from adapter.revocation import finish_revocation
 from adapter.sip.certificate import load_or_create as load_certificate
 from adapter.sip.endpoint import SipEndpoint
 from adapter.sip.registrations import Registrations
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from adapter.liars import Lied
+    from adapter.revocation import Revocation
     from adapter.service_config import ServiceConfig
     from overlay.trust.identity import PrivateBundle
 
@@ -109,6 +112,7 @@ class AdapterService:
 
     async def _start(self) -> None:
         for user in self._config.users:
+            finish_revocation(self._state, user)
             # a change of a key that was cut short after the server had agreed to it
             finish(self._state.path, user, self._state.load_enrolment(user))
         keys = {user: load_or_create(self._state.path, user) for user in self._config.users}
@@ -123,10 +127,12 @@ class AdapterService:
             pins=self._pins,
             liars=Liars(self._known_liars(), save=self._keep_liars),
         )
+        self._membership.revocations.on_done = self._key_revoked
         self._exchange = Exchange(
             self._membership,
             {user: pair.user for user, pair in keys.items()},
-            contacts=lambda aor: self._endpoint.contacts(aor),  # noqa: PLW0108 -- made below
+            # whoever would be sent to a phone by a key that is being revoked is told that there is none
+            contacts=lambda aor: [] if self._membership.revocations.of(aor) else self._endpoint.contacts(aor),
             sip_address=lambda: self._endpoint.address,
             steps=self._steps,
             limits=self._config.limits,
@@ -221,7 +227,7 @@ class AdapterService:
             **door_report(self._endpoint, self._fingerprint),
             "nodes": 0 if running is None else len(running.peers()) + 1,
             "users": [user_report(user, membership, phones[user]) for user in self.users],
-            "warnings": [*one_way_warnings(phones), *flood_warnings(on_ring)],
+            "warnings": [*one_way_warnings(phones), *flood_warnings(on_ring), *revocation_warnings(membership)],
             "liars": liars_report(membership.liars.all(time.time())),
             "contradictions": contradictions_report(membership.contradictions()),
             "counters": dict(self._endpoint.counters)
@@ -265,6 +271,9 @@ class AdapterService:
         self._emit(
             {"event": "key-changed", "user": user, "generation": former_generation + 1, "thumbprint": thumbprint}
         )
+
+    def _key_revoked(self, user: str, wish: Revocation) -> None:
+        self._emit({"event": "key-revoked", "user": user} | wish.report())
 
     def _known_liars(self) -> tuple[Lied, ...]:
         try:

@@ -6,6 +6,7 @@
     control.sock      the running adapter's control socket (control.py)
     node.key          private key of the ring node (keystore.py)
     users/NAME.key    private keys of a user (keystore.py)
+    users/NAME.revoking  a wish to revoke the key (revocation.py), until it is done
     users/NAME.json   the user's enrolment: what SECP2PSIP REGISTERED gave (enrolment_file.py)
     phones.sqlite     phones registered here, for the next run (sip/registrations.py)
     contacts.json     whose key was proved here (pin_file.py)

@@ -122,7 +122,7 @@ def status_table(event: Event) -> list[RenderableType]:
         phones = user.get("phones") or []
         table.add_row(
             str(user.get("user", "")),
-            Text("yes", style=_GOOD) if user.get("registered") else Text("no", style=_DOUBT),
+            Text("yes", style=_GOOD) if user.get("registered") else Text(_not_registered(user), style=_DOUBT),
             ", ".join(str(phone) for phone in phones) or "none",
             str(user.get("placed", "")),
             _date(user.get("expires_at")),
@@ -227,11 +227,16 @@ def contacts_table(event: Event) -> list[RenderableType]:
     return [table]
 
 
+def _not_registered(user: Mapping[str, Any]) -> str:
+    return "being revoked" if user.get("revoking") else "no"
+
+
 def own_key_table(event: Event) -> list[RenderableType]:
     """Show one's own digits, and the code of them, for others to compare."""
     user, fingerprint = str(event.get("user", "")), str(event.get("fingerprint", ""))
     return [
         Text.assemble(f"fingerprint of {user}: ", (fingerprint, "bold")),
+        *([Text(f"it is being revoked: {event['revoking']['text']}", style=_DOUBT)] if event.get("revoking") else []),
         *(Text(line, style="black on white") for line in qr_lines(f"{user} {fingerprint}")),
         Text(f"others compare it with what they see: secp2psip contacts show {user}", style=_QUIET),
     ]

@@ -302,7 +302,12 @@ def _key_revoked(event: Event) -> Text:
     known = f"{plural(event['holders'], 'node')} of the ring know that the key of {event['user']} is revoked"
     if event["server"]:
         return Text.assemble(("key revoked", _GOOD), f": {known}, and so does the bootstrap server")
-    return Text(f"{known}, but the bootstrap server does not yet: {event['why']}. Do it again when it is there", _DOUBT)
+    return Text.assemble(
+        ("being revoked", _DOUBT),
+        f": {known}, and nothing of it is published from here any more; but the bootstrap server does not know yet:"
+        f" {event['why']}. The wish is written down: the adapter of this device asks the server every minute, after a"
+        " restart too, and secp2psip status tells how far it is",
+    )
 
 
 def _bare(uri: str) -> str:

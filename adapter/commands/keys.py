@@ -12,6 +12,7 @@ from adapter.link import choose_user, open_link
 from adapter.passphrase import VARIABLE, find_passphrase
 from adapter.pins import digits
 from adapter.problems import ExitCode, Problem, UsageProblem
+from adapter.revocation import how_far, load_revocation
 from adapter.screen import Screen
 from adapter.state import StateDir
 
@@ -58,8 +59,11 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         return _export(args, settings, screen, user)
     if args.verb == "show":
         thumbprint = load_own(settings.state_dir, user).public.thumbprint()
+        wish = load_revocation(settings.state_dir, user)
+        revoking = None if wish is None else wish.report() | {"text": how_far(wish)}
         screen.show(
             {"event": "own-key", "user": user, "fingerprint": digits(thumbprint), "thumbprint": thumbprint.hex()}
+            | {"revoking": revoking}
         )
         return ExitCode.OK
     if args.verb == "revoke" and not args.yes:
@@ -70,7 +74,8 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         )
     link = await open_link(settings, user, screen.show)
     try:
-        await link.ask("register", user=user)
+        if args.verb == "rotate":
+            await link.ask("register", user=user)
         with screen.waiting("asking the bootstrap server and the ring"):
             answer = await link.ask(args.verb, user=user)
     finally:
