@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from rpcudp.protocol import RPCProtocol
 
-from overlay.errors import RemoteError
+from overlay.errors import LocalError, RemoteError
 from overlay.ring.alarm import Alarm
 from overlay.ring.answers import Answering
-from overlay.ring.calls import Call, Calls, Verdict
+from overlay.ring.calls import MAX_CALLS, Call, Calls, Verdict
 from overlay.ring.liveness import Liveness
 from overlay.ring.retransmission import QUICK, Patience
 from overlay.ring.rpc import MESSAGE_ID_BYTES, Answer, Request, decode_message, encode_request, is_answer_to
 from overlay.ring.session_events import Established, Event, Received
+from overlay.ring.window import QUESTIONS, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RECEIVE_BUFFER_BYTES: Final = 1 << 20
+"""The answers to a burst of requests wait here while one of them is worked on; the kernel may grant less, and by itself
+it grants no more than some ninety datagrams."""
 MAX_WRITE_BUFFER_BYTES: Final = 1 << 20
 """Datagrams that the socket does not take are dropped beyond this: they would be too old when it does."""
 
@@ -65,6 +70,7 @@ class HardRpc(RPCProtocol):
         self._random_bytes = random_bytes
         self._loop = asyncio.get_running_loop()
         self._calls = Calls()
+        self._window: Window[Call] = Window()
         self._answering = Answering(handlers, self.counters)
         self._alarm = Alarm(self._on_alarm)
         self._pump_handle: asyncio.Handle | None = None
@@ -94,17 +100,41 @@ class HardRpc(RPCProtocol):
         call = Call(
             message_id=message_id, address=address, expected=expected, payload=payload, patience=patience, begun_at=now
         )
-        there = self.sessions.peer_at(address)
-        if there is not None and expected in {None, there.id}:
-            self._calls.start(call, now, self.liveness.round_trip(there.id).rto_s)
-        else:
-            self._calls.hold(call, now)
+        if len(self._window) >= MAX_CALLS:
+            raise LocalError("too many requests wait for their turn")
+        if method not in QUESTIONS or self._window.enter(message_id, call):
+            try:
+                self._launch(call)
+            except LocalError:
+                self._window.leave(message_id)
+                raise
         self._outstanding[message_id] = (future, on_late)
         future.add_done_callback(lambda _: self._forget(message_id))
         self.counters[f"asked {method}"] += 1
-        self.sessions.send(address, expected, payload, self._clock())
-        self._pump_soon()
         return future
+
+    def _launch(self, call: Call) -> None:
+        """Let a request leave, behind a handshake where there is no session."""
+        call.begun_at = now = self._loop.time()
+        there = self.sessions.peer_at(call.address)
+        if there is not None and call.expected in {None, there.id}:
+            self._calls.start(call, now, self.liveness.round_trip(there.id).rto_s)
+        else:
+            self._calls.hold(call, now)
+        self.sessions.send(call.address, call.expected, call.payload, self._clock())
+        self._pump_soon()
+
+    def _leave(self, message_id: bytes) -> None:
+        """Take a question off the wire and let others have its turn."""
+        self._window.leave(message_id)
+        for call in () if self.is_closed else self._window.leaving():
+            try:
+                self._launch(call)
+            except LocalError as flaw:
+                self.counters[str(flaw)] += 1
+                self._window.leave(call.message_id)
+                self._calls.discard(call.message_id)
+                self._settle(call.message_id, (False, None))
 
     @property
     def is_closed(self) -> bool:
@@ -130,6 +160,12 @@ class HardRpc(RPCProtocol):
         self._answering.sweep(self._loop.time())
 
     # --- what comes in -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket."""
+        RPCProtocol.connection_made(self, transport)
+        if (taken := transport.get_extra_info("socket")) is not None:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take a datagram; nothing that is in it raises."""
@@ -242,6 +278,7 @@ class HardRpc(RPCProtocol):
                 self.counters["sent again"] += 1
                 self.sessions.send(call.address, call.expected, call.payload, self._clock())
             else:
+                self._leave(call.message_id)
                 _, on_late = self._outstanding.get(call.message_id, (None, None))
                 if on_late is not None:
                     on_late()
@@ -268,6 +305,7 @@ class HardRpc(RPCProtocol):
         """Leave nothing of a request that is answered, given up or cancelled."""
         self._outstanding.pop(message_id, None)
         self._calls.discard(message_id)
+        self._leave(message_id)
 
     if not TYPE_CHECKING:
 

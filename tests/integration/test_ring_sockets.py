@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 import umsgpack
 from kademlia.network import Server
 
+from overlay.ring.datagrams import RECEIVE_BUFFER_BYTES
 from overlay.ring.ids import RingId
 from tests.support.hostile import hostile_member
 from tests.support.members import TestOverlay
 
+MOST = int(Path("/proc/sys/net/core/rmem_max").read_text())
+"""The largest receive buffer that this host's kernel grants."""
 LIE = [[b"\x07" * 20, "127.0.0.1", 70_000]]
 
 
@@ -75,3 +79,11 @@ async def test_a_ring_of_ipv6_addresses():
         for ring in rings:
             assert len(ring.peers()) == 4
             assert (await ring.find_successor(RingId(ids[2]))).id == ids[2]
+
+
+async def test_the_socket_has_room_for_the_answers_to_a_burst():
+    _, rpc = await hostile_member(TestOverlay())
+    granted = rpc.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    # the kernel doubles what it grants, for its own book-keeping [socket(7)]
+    assert granted == 2 * min(RECEIVE_BUFFER_BYTES, MOST)
+    await rpc.close()
