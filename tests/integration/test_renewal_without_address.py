@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from adapter.keystore import load_or_create
+from adapter.keystore import USERS_DIR, load_or_create
 from adapter.membership import Membership
 from adapter.servers import NotRegistered
 from adapter.service_config import ServiceConfig
-from adapter.state import StateDir
+from adapter.state import PEERS_FILE, StateDir
 from bootstrap.announce import Announcer
 from overlay.wire.announcement import Announcement
 from tests.integration.bootstrap_support import FACTS, HOST, serving
@@ -115,25 +114,27 @@ async def test_who_is_not_registered_asks_nobody_whose_key_is_unknown(tmp_path):
 
 
 @pytest.mark.usefixtures("old")
-async def test_a_full_disk_ends_neither_the_renewals_nor_the_way_back_to_the_ring(tmp_path, monkeypatch):
+async def test_files_that_cannot_be_written_end_neither_the_renewals_nor_the_way_back_to_the_ring(
+    tmp_path, monkeypatch
+):
     for pause in ("REJOIN_EVERY_S", "PEERS_KEPT_EVERY_S", "RENEW_RETRY_S"):
         monkeypatch.setattr(f"adapter.membership.{pause}", 0.02)
     async with serving(tmp_path / "bootstrap") as watched:
-        await registered(tmp_path / "alice", watched.server.address)
-        kept, tried, written = StateDir.save_enrolment, [], asyncio.Event()
-
-        def full(*_rows, **_named):
-            raise OSError(errno.ENOSPC, "no space left on device")
-
-        def on_a_full_disk(self, user, enrolment):
-            tried.append(user)
-            if len(tried) == 1:
-                full()
-            kept(self, user, enrolment)
-            written.set()
-
-        monkeypatch.setattr(StateDir, "save_peers", full)
-        monkeypatch.setattr(StateDir, "save_enrolment", on_a_full_disk)
+        state = await registered(tmp_path / "alice", watched.server.address)
+        before = state.load_enrolment("alice")
+        asked = watched.steps().count("SECP2PSIP REGISTERED")
+        files = [state.path / PEERS_FILE, state.path / USERS_DIR / "alice.json"]
         async with device(tmp_path / "alice", None):
-            await asyncio.wait_for(written.wait(), 8)
-            assert len(tried) >= 2
+            for file in files:  # what no file can be renamed over fails each write at its last step
+                file.unlink(missing_ok=True)
+                (file / "in the way").mkdir(parents=True)
+            async with asyncio.timeout(8):
+                while watched.steps().count("SECP2PSIP REGISTERED") < asked + 2:  # noqa: ASYNC110 -- the server's doing
+                    await asyncio.sleep(0.02)
+                assert all(file.is_dir() for file in files)
+                for file in files:
+                    (file / "in the way").rmdir()
+                    file.rmdir()
+                while not all(file.is_file() for file in files):  # noqa: ASYNC110 -- the adapter's doing
+                    await asyncio.sleep(0.02)
+        assert state.load_enrolment("alice").pieces[0].share == before.pieces[0].share
