@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `make interop` needs. What cannot be had is named, and the cases that need it are skipped.
+# Installs what `make interop` needs, and the shells whose completion is tested. What cannot be had is named, and the cases that need it are skipped.
 set -u
 if [ "$(id -u)" != 0 ]; then echo "make interop-setup installs packages and needs root" >&2; exit 2; fi
 if ! command -v apt-get >/dev/null; then echo "make interop-setup knows apt alone: Debian or Ubuntu" >&2; exit 2; fi
@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 wanted="iproute2 tcpdump tshark sox libsox-fmt-all espeak-ng baresip-core linphone-cli twinkle-console sip-tester pulseaudio
-    pulseaudio-utils libasound2-plugins"
+    pulseaudio-utils libasound2-plugins zsh fish"
 
 lacking() {
     for package in $wanted; do
