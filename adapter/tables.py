@@ -247,14 +247,29 @@ def calls_table(event: Event) -> list[RenderableType]:
     rows = _rows(event, "calls")
     if not rows:
         return [Text("no calls yet", style=_QUIET)]
-    table = Rows("when", "call", "rests on", "encrypted", "liars", "end")
+    table = Rows("when", "call", "key", "encrypted", "liars", "end")
     for row in rows:
         call = f"{row.get('caller') or '?'} -> {row.get('callee') or '?'}"
         encrypted = "" if row.get("encrypted") is None else "yes" if row["encrypted"] else "no"
         liars = len(_rows(row, "liars"))
-        basis = str(row.get("basis") or "nothing proved")
-        table.add_row(_date(row.get("at")), call, basis, encrypted, str(liars or ""), _end_of(row))
+        table.add_row(_date(row.get("at")), call, _agreement(row), encrypted, str(liars or ""), _end_of(row))
     return [table]
+
+
+def _agreement(row: Event) -> Text:
+    """Return what vouched for the other side's key, in words of no mathematics; `--json` has `basis` and `support`."""
+    basis, support = row.get("basis"), row.get("support")
+    if basis == "signatures":
+        return Text("the server's word alone", style=_DOUBT)
+    if basis == "pin":
+        return Text("known from earlier calls alone", style=_DOUBT)
+    if basis != "polynomial":
+        return Text("not proved", style=_DOUBT)
+    if not isinstance(support, int):
+        return Text("enough holders agreed", style=_GOOD)
+    # who was found lying gave a piece too, or a record; a receipt that was cut short names nobody
+    heard = {str(piece.get("node", "")) for piece in _rows(row, "pieces")}
+    return Text(f"{support} of {plural(max(support, len(heard)), 'holder')} agreed", style=_GOOD)
 
 
 def _end_of(row: Event) -> Text:

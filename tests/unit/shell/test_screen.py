@@ -241,6 +241,27 @@ def test_the_history_says_how_calls_went(told):
     ]
 
 
+@pytest.mark.parametrize(
+    ("proof", "words"),
+    [
+        (
+            {"basis": "polynomial", "support": 5, "pieces": [{"node": f"n{at}"} for at in range(7)]},
+            "5 of 7 holders agreed",
+        ),
+        ({"basis": "polynomial", "support": 5, "cut": True}, "5 of 5 holders agreed"),
+        ({"basis": "polynomial"}, "enough holders agreed"),
+        ({"basis": "signatures", "support": 2}, "the server's word alone"),
+        ({"basis": "pin", "support": 0}, "known from earlier calls alone"),
+        ({}, "not proved"),
+    ],
+)
+def test_the_history_says_who_vouched_for_a_key_in_plain_words(told, proof, words):
+    row = {"caller": "alice", "callee": "bob", "status": 302, "reason": "bob is there"} | proof
+    text = told.show(event="calls", calls=[row])
+    assert words in text
+    assert not {"polynomial", "signatures", "rests"} & set(text.split())
+
+
 def test_a_call_that_was_declined_was_not_missed(told):
     event = {"event": "ended", "established": False, "peer": "alice", "reason": "declined", "cause": "hung up here"}
     assert told.show(**event) == "declined the call from alice\n"
