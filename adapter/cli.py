@@ -10,7 +10,6 @@ import importlib
 import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from types import ModuleType
 from typing import Any, Final, NoReturn
 
@@ -61,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(overview())
         return ExitCode.OK if words else ExitCode.USAGE
     if words[0] in {"-V", "--version"}:
-        sys.stdout.write(f"{APP_NAME} {version(APP_NAME)}\n")
+        sys.stdout.write(f"{APP_NAME} {_version()}\n")
         return ExitCode.OK
     try:
         return _run(words[0], words[1:])
@@ -70,6 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while the command was still being read: once it runs, running.py minds the signals
         screen.show({"event": "interrupted"})
         return ExitCode.INTERRUPTED
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 -- slow to import, and seldom asked for
+
+    return version(APP_NAME)
 
 
 def overview() -> str:
@@ -117,7 +122,7 @@ async def _begin(
 def whole_parser() -> argparse.ArgumentParser:
     """Return one parser with every command in it, as completion needs it; all commands are imported for that."""
     parser = _Parser(prog=APP_NAME, description=_INTRODUCTION.partition("\n")[0], allow_abbrev=False)
-    parser.add_argument("-V", "--version", action="version", version=version(APP_NAME))
+    parser.add_argument("-V", "--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = importlib.import_module(f"adapter.commands.{name}")

@@ -32,8 +32,8 @@ from adapter.config_sources import APP_NAME, Chosen, collect
 from adapter.config_tables import read_limits, read_phones
 from adapter.pins import ACCEPT, EVERYONE
 from adapter.problems import UsageProblem
-from adapter.sip.digest import PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
+from adapter.sip.phone_secret import PhoneSecret
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.ids import spelt
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor

@@ -18,8 +18,8 @@ from dataclasses import fields
 from typing import Any, Final
 
 from adapter.problems import UsageProblem
-from adapter.sip.digest import ALGORITHMS, Algorithm, PhoneSecret
 from adapter.sip.limits import DEFAULT_LIMITS, MOST, Limits
+from adapter.sip.phone_secret import ALGORITHMS, Algorithm, PhoneSecret
 from overlay.errors import LocalError, Secp2psipError
 from overlay.trust.identity import parse_aor
 

@@ -4,21 +4,20 @@ A command asks and watches through a :class:`Link` and need not know which it is
 ephemeral SIP port and leaves the ring when the command ends; a running one is left as it was found.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncIterator
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from adapter.config import Address, Settings, format_address, parse_address, parse_user
 from adapter.control_client import ControlClient, NoAdapter, Watch
 from adapter.problems import Problem
-from adapter.service import AdapterService
 from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
-from adapter.way_in import Show, find_way_in
 from overlay.ring.addresses import (
     LOOPBACK,
     address_towards,
@@ -27,6 +26,12 @@ from overlay.ring.addresses import (
     lan_address,
     socket_address,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from adapter.service import AdapterService
+    from adapter.way_in import Show
 
 MAX_EVENTS: Final = 1024
 """Events of an own adapter kept for a command that is busy; the oldest go first."""
@@ -104,6 +109,9 @@ class OwnAdapter:
     @classmethod
     async def start(cls, config: ServiceConfig) -> Self:
         """Start the adapter and wait until it serves. Raises what the service raises."""
+        # here and not above: who asks a running adapter does not wait for the import of a whole one
+        from adapter.service import AdapterService  # noqa: PLC0415
+
         queue: asyncio.Queue[Event] = asyncio.Queue(MAX_EVENTS)
 
         def emit(event: Event) -> None:
@@ -191,6 +199,8 @@ async def asking(settings: Settings, show: Show) -> AsyncIterator[Link]:
 
 
 async def _start_own(settings: Settings, user: str, show: Show) -> OwnAdapter:
+    from adapter.way_in import find_way_in  # noqa: PLC0415 -- as the service itself
+
     settings = await find_way_in(settings, (user,), show)
     return await OwnAdapter.start(service_config(settings, (user,), sip_port=0))
 

@@ -5,8 +5,6 @@ Drawn dark on light by its printer, whatever the terminal's colours are: cameras
 
 from typing import Final
 
-import segno
-
 MAX_TEXT_CHARS: Final = 256
 """More than this makes a code that is larger than a terminal."""
 QUIET_MODULES: Final = 4
@@ -18,6 +16,8 @@ def qr_lines(text: str) -> list[str]:
     """Return the code of `text`, at most MAX_TEXT_CHARS; ValueError for a longer one."""
     if len(text) > MAX_TEXT_CHARS:
         raise ValueError(f"a code of more than {MAX_TEXT_CHARS} characters does not fit a terminal")
+    import segno  # noqa: PLC0415 -- four commands in five draw no code
+
     code = segno.make_qr(text, error="m")
     rows = [[bool(module) for module in row] for row in code.matrix_iter(border=QUIET_MODULES)]
     if len(rows) % 2:

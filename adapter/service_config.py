@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from adapter.sip.digest import PhoneSecret
+    from adapter.sip.phone_secret import PhoneSecret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,26 +17,24 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from adapter.calls.rates import RateLimiter
 from adapter.sip.grammar import TOKEN
 from adapter.sip.message import unfolded
 from adapter.sip.naming import user_of
+from adapter.sip.phone_secret import ALGORITHMS, REALM, PhoneSecret, hash_text
 from adapter.sip.refusal import Headers, Refusal, explain
 from adapter.sip.uri import parse_uri
 from overlay.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from adapter.sip.phone_secret import Algorithm
     from adapter.sip.validate import ValidRequest
 
-Algorithm = Literal["SHA-256", "MD5"]
-ALGORITHMS: Final[tuple[Algorithm, ...]] = ("SHA-256", "MD5")
-REALM: Final = "secp2psip"
-"""Never changes: a password may be stored as a hash over it."""
 NONCE_S: Final = 300.0
 """After this long a nonce is stale, and the phone answers a new one without asking anybody."""
 MAX_NONCES: Final = 1024
@@ -54,33 +52,6 @@ _SIGNATURE_DIGITS: Final = 32
 _NONCE: Final = re.compile(rf"([0-9a-f]{{12}})([0-9a-f]{{8}})([0-9a-f]{{{_SIGNATURE_DIGITS}}})")
 _COUNT: Final = re.compile(r"[0-9a-fA-F]{8}")
 _PARAMETER: Final = re.compile(rf'\s*({TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({TOKEN}))\s*(?:,|$)')
-_HASHES: Final = {"SHA-256": 64, "MD5": 32}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhoneSecret:
-    """What a user's phones on other hosts prove themselves with: H(user:secp2psip:password) for each algorithm."""
-
-    ha1: Mapping[Algorithm, str] = field(repr=False)
-    """Lower-case hexadecimal digits; an algorithm that is missing is not offered for this user."""
-
-    def __post_init__(self) -> None:
-        if not self.ha1 or any(
-            len(value) != _HASHES.get(name) or not re.fullmatch("[0-9a-f]+", value) for name, value in self.ha1.items()
-        ):
-            raise LocalError(
-                "a phone's secret is the hash of its password, 64 (SHA-256) or 32 (MD5) hexadecimal digits"
-            )
-
-    @classmethod
-    def from_password(cls, user: str, password: str, *, algorithms: Sequence[Algorithm] = ALGORITHMS) -> PhoneSecret:
-        """Hash a password for these algorithms."""
-        return cls(ha1={name: hash_text(name, f"{user}:{REALM}:{password}") for name in algorithms})
-
-    @property
-    def algorithms(self) -> tuple[Algorithm, ...]:
-        """What its user is offered, the strongest first."""
-        return tuple(name for name in ALGORITHMS if name in self.ha1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,13 +206,6 @@ class Digest:
         self._failures[host] = since, failures + 1
         if len(self._failures) > MAX_FAILING_HOSTS:
             self._failures.popitem(last=False)
-
-
-def hash_text(algorithm: Algorithm, text: str) -> str:
-    """Return the hash of a text in lower-case hexadecimal digits."""
-    if algorithm == "SHA-256":
-        return hashlib.sha256(text.encode()).hexdigest()
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _algorithm(text: str) -> Algorithm | None:

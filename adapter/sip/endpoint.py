@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from adapter.sip.binding import Binding
-    from adapter.sip.digest import PhoneSecret
     from adapter.sip.matching import Flow
+    from adapter.sip.phone_secret import PhoneSecret
     from adapter.sip.registrations import Registrations
     from adapter.sip.verdict import Verdict
 

@@ -8,7 +8,7 @@ import asyncio
 from pathlib import Path
 from typing import Final, Self
 
-from adapter.sip.digest import REALM
+from adapter.sip.phone_secret import REALM
 from adapter.softphone import commands, events
 from adapter.softphone.crew import Crew
 from adapter.softphone.worker import PhoneError

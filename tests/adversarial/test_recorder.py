@@ -18,8 +18,9 @@ import pytest
 
 from adapter.directory import Directory
 from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
-from adapter.sip.digest import Digest, PhoneSecret
+from adapter.sip.digest import Digest
 from adapter.sip.matching import Flow
+from adapter.sip.phone_secret import PhoneSecret
 from adapter.upkeep import Upkeep
 from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle

@@ -11,8 +11,8 @@ import pytest
 from adapter.kernel import SpoofableHost
 from adapter.service import AdapterService
 from adapter.service_config import ServiceConfig
-from adapter.sip.digest import PhoneSecret
 from adapter.sip.endpoint import SipEndpoint
+from adapter.sip.phone_secret import PhoneSecret
 from adapter.sip.registrations import Registrations
 from tests.integration.test_sip_endpoint import Service, register
 from tests.support.sip_phone import UdpPhone, spell

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from adapter.sip.digest import PhoneSecret
 from adapter.sip.endpoint import SipEndpoint
+from adapter.sip.phone_secret import PhoneSecret
 from adapter.sip.verdict import IncomingInvite, InviteVerdict, RegisterVerdict
 from adapter.softphone.phone import Softphone
 from tests.support.programs import Program, command

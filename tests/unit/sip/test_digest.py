@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from adapter.sip.digest import MAX_FAILURES, MAX_NONCES, NONCE_S, Digest, PhoneSecret
+from adapter.sip.digest import MAX_FAILURES, MAX_NONCES, NONCE_S, Digest
 from adapter.sip.matching import Flow
 from adapter.sip.message import parse_request
+from adapter.sip.phone_secret import PhoneSecret
 from adapter.sip.refusal import Refusal
 from adapter.sip.validate import validate
 from overlay.errors import LocalError, RemoteError
