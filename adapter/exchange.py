@@ -30,6 +30,7 @@ from adapter.calls.local_users import LocalUsers
 from adapter.calls.receipt import KEPT_REFUSALS, proof_of, refused_call, taken_call
 from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
 from adapter.pins import EVERYONE
+from adapter.reach import reach_of
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from overlay.errors import RemoteError
 from overlay.ring.chord import RingUnreachable
@@ -137,6 +138,8 @@ class Exchange:
             random_bytes=self._random_bytes,
             now=self._clock(),
             fingerprint=self._fingerprint_of(caller, phone),
+            phone_host=phone[0] if phone else "",
+            reaches=reach_of(phone[0] if phone else ""),
             own=(self._sip_address(), *(view.me.address for view in self._membership.ring.views)),
         )
         attempt = _Attempt(machine, self._membership, self._clock, step)

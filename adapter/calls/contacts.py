@@ -7,6 +7,8 @@ so it is left out.
 
 The callee chose the contact, and any phone will do what the 302 says: so it must not be steered at a service of its own
 host, at another protocol's port, or back at this adapter, where the call would go round [RFC 3261 §26.1, §8.1.3.4].
+A callee with a phone of each address family names both, and phones try Contacts in the order given: what the caller's
+phone can reach comes first, and of that its own family [RFC 3261 §8.1.3.4] [RFC 6724 §5].
 
 The token itself is a secret of three: both adapters and the phone that calls.  Traces and screens get its digest, which
 tells that an INVITE bears it and gives it to nobody.
@@ -15,7 +17,7 @@ tells that an INVITE bears it and gives it to nobody.
 import base64
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import ip_address
 
 from overlay.wire.messages import Contact
@@ -58,6 +60,20 @@ def flaw_in(contact: Contact, *, node_host: str, own: Collection[tuple[str, int]
     if contact.port < LOWEST_PORT:
         return "no port of a phone"
     return "this adapter itself" if (contact.host, contact.port) in own else ""
+
+
+def in_order(contacts: Collection[Contact], *, phone_host: str, reaches: Callable[[str], bool]) -> list[Contact]:
+    """Return the contacts as the caller's phone is to try them; of equal ones, as the callee put them.
+
+    `phone_host` is the IP literal that the phone sends from, or nothing; `reaches` tells of another one whether it gets
+    there: rules 1 and 2 for destinations, as far as they are about families.
+    """
+    own = ip_address(phone_host).version if phone_host else 0
+
+    def place(contact: Contact) -> tuple[bool, bool]:
+        return not reaches(contact.host), ip_address(contact.host).version != own
+
+    return sorted(contacts, key=place)
 
 
 def token_digest(token: bytes) -> str:

@@ -6,10 +6,11 @@ step.  The rules, the states and the transitions stand in `adapter.calls.invitin
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection
+from ipaddress import ip_address
 from typing import Any
 
 from adapter.calls import outcomes
-from adapter.calls.contacts import flaw_in, token_digest, uri_of
+from adapter.calls.contacts import flaw_in, in_order, token_digest, uri_of
 from adapter.calls.events import AskHigherSequence, Done, Failure, LookUp, Outcome, SendLine
 from adapter.calls.inviting_table import ANSWER_S, GIVE_UP_S, LAST_S, SEARCH_AFTER_S, TABLE, Input, State
 from adapter.calls.receipt import receipt_of_lookup, rows_of_liars
@@ -35,12 +36,15 @@ class Inviting:
         now: float,
         fingerprint: bytes = b"",
         own: Collection[tuple[str, int]] = (),
+        phone_host: str = "",
+        reaches: Callable[[str], bool] = lambda _host: True,
     ) -> None:
         """Begin, by asking for a lookup of `callee` (an AOR).
 
         `party` is the caller as others know him: AOR, generation, thumbprint of `caller`'s public half.  `fingerprint`
         is the SHA-256 of his phone's TLS certificate, 32 bytes or empty.  `own` are the addresses of this adapter,
-        where no REDIRECT may lead.
+        where no REDIRECT may lead.  `phone_host` is the IP literal that his phone sends from, where that is known;
+        `reaches` tells of another one whether that phone gets there.
         """
         self.state = State.LOOKING
         self.counters: Counter[str] = Counter()
@@ -48,6 +52,7 @@ class Inviting:
         self._caller, self._party, self._callee = caller, party, callee
         self._can_encrypt = bool(fingerprint)
         self._random_bytes, self._own = random_bytes, own
+        self._phone_host, self._reaches = phone_host, reaches
         self._began = now
         self._search_at: float | None = None
         self._give_up_at = now + GIVE_UP_S
@@ -240,6 +245,12 @@ class Inviting:
         self._receipt["encrypted"] = bool(fingerprint)
         if not usable:
             self._end(outcomes.NOWHERE, now)
+            return
+        usable = in_order(usable, phone_host=self._phone_host, reaches=self._reaches)
+        if not self._reaches(usable[0].host):
+            status, reason = outcomes.NO_WAY
+            family = f"IPv{ip_address(usable[0].host).version}"
+            self._end((status, reason.replace("{family}", family)), now)
             return
         self._end(
             outcomes.FOUND,

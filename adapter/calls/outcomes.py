@@ -37,6 +37,7 @@ REFUSALS: Mapping[str, tuple[int, str]] = {
 
 FOUND = (302, "{callee} is there")
 NOWHERE = (480, "{callee}'s adapter names no phone that can be called")
+NO_WAY = (480, "there is no way from here to {callee}'s phone, which has an {family} address")
 NO_ANSWER = (480, "{callee}'s adapter does not answer")
 UNPROVEN = (438, "what answers in {callee}'s place cannot prove to be {callee}")
 CANCELLED = (487, "the caller hung up")

@@ -80,7 +80,7 @@ def found(
 
 
 def inviting(
-    *, callee: str = "bob", seed: int = 1, now: float = NOW, fingerprint: bytes = b"", own: tuple = ()
+    *, callee: str = "bob", seed: int = 1, now: float = NOW, fingerprint: bytes = b"", own: tuple = (), **options
 ) -> Inviting:
     return Inviting(
         caller=ALICE,
@@ -90,6 +90,7 @@ def inviting(
         now=now,
         fingerprint=fingerprint,
         own=own,
+        **options,
     )
 
 

@@ -222,3 +222,45 @@ def test_a_call_that_nobody_answered_proves_nobody():
     machine.searched(None, NOW + 60)
     machine.handle_timer(NOW + 120)
     assert only(machine, Done).proved is None
+
+
+BOTH = ("[fd00::7]:5062;udp", "192.0.2.7:5062;udp")
+"""A callee whose better phone has IPv6 alone and whose other one has IPv4 alone."""
+
+
+def over_ipv4(host):
+    return ":" not in host
+
+
+def outcome_of(*contacts, **options):
+    """What a call comes to whose REDIRECT names these contacts."""
+    machine, line = invited(**options)
+    machine.line_received(redirect_to(line, contacts=contacts), BOB_NODE, NOW + 0.1)
+    return only(machine, Done).outcome
+
+
+def hosts(outcome):
+    return [uri.partition("@")[2].partition(";")[0] for uri in outcome.contacts]
+
+
+@pytest.mark.parametrize(
+    ("phone_host", "reaches", "first"),
+    [
+        ("192.0.2.1", over_ipv4, "192.0.2.7:5062"),
+        ("192.0.2.1", lambda _host: True, "192.0.2.7:5062"),
+        ("fd00::1", lambda _host: True, "[fd00::7]:5062"),
+        ("fd00::1", over_ipv4, "192.0.2.7:5062"),
+        ("", lambda _host: True, "[fd00::7]:5062"),
+    ],
+)
+def test_of_two_contacts_the_one_within_the_phones_reach_comes_first(phone_host, reaches, first):
+    found_at = hosts(outcome_of(*BOTH, phone_host=phone_host, reaches=reaches))
+    assert found_at[0] == first
+    assert len(found_at) == 2
+
+
+@pytest.mark.parametrize(("contact", "family"), [(BOTH[0], "IPv6"), (BOTH[1], "IPv4")])
+def test_where_there_is_no_way_to_the_phone_the_caller_is_told_so(contact, family):
+    outcome = outcome_of(contact, phone_host="192.0.2.1", reaches=lambda _host: False)
+    assert (outcome.status, outcome.contacts) == (480, ())
+    assert outcome.reason == f"there is no way from here to bob's phone, which has an {family} address"
