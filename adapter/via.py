@@ -11,11 +11,13 @@ import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from adapter.config import format_address
+from adapter.passphrase import find_password
 from adapter.problems import Problem
 from overlay.ring.addresses import address_towards
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from adapter.config import Address
 
@@ -61,3 +63,9 @@ class ViaAdapter:
 
     async def close(self) -> None:
         """Nothing was opened."""
+
+
+async def reach_via(address: Address, user: str, password_file: Path | None) -> tuple[ViaAdapter, str]:
+    """Return the way to an adapter on another host, and the password that it wants of `user`. Raises Problem."""
+    link = await ViaAdapter.reach(address, user)
+    return link, find_password(password_file, of=f"{user} at {format_address(address)}")

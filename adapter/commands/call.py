@@ -2,8 +2,7 @@
 
 import argparse
 import asyncio
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from adapter.calls.contacts import digest_in
 from adapter.commands import options
@@ -14,13 +13,15 @@ from adapter.commands.talking import Talk
 from adapter.config import Settings, format_address, parse_user
 from adapter.keyboard import Keyboard
 from adapter.link import Link, choose_user, open_link
-from adapter.passphrase import PASSWORD_VARIABLE, find_password
 from adapter.problems import ExitCode, Trouble, UsageProblem, exit_code_of_status
 from adapter.screen import Screen
 from adapter.softphone import events
 from adapter.softphone.commands import CODECS
 from adapter.softphone.phone import PhoneError, Softphone
-from adapter.via import ViaAdapter
+from adapter.via import ViaAdapter, reach_via
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXAMPLES: Final = """\
   secp2psip call bob --user alice
@@ -69,17 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=options.seconds, default=DEFAULT_TIMEOUT_S, metavar="S", help="let it ring S seconds (60)"
     )
-    parser.add_argument(
-        "--via",
-        metavar="HOST:PORT",
-        help="call through an adapter on another host, which has a password for --user in its [phones]",
-    )
-    parser.add_argument(
-        "--password-file",
-        type=Path,
-        metavar="FILE",
-        help=f"the password for --via is its first line (default: ${PASSWORD_VARIABLE}, else it is asked for)",
-    )
+    options.add_via(parser, what="call")
     options.add_network(parser)
     options.add_common(parser)
 
@@ -97,8 +88,7 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     link: Link
     password = ""
     if settings.via is not None:
-        link = await ViaAdapter.reach(settings.via, caller)
-        password = find_password(args.password_file, of=f"{caller} at {format_address(settings.via)}")
+        link, password = await reach_via(settings.via, caller, args.password_file)
     else:
         with screen.waiting("reaching the ring"):
             link = await open_link(settings, caller, screen.show)

@@ -13,11 +13,12 @@ from adapter.config import Settings, format_address
 from adapter.control_client import ControlError, NoAdapter
 from adapter.keyboard import Keyboard
 from adapter.link import Link, RunningAdapter, choose_user, open_link
-from adapter.problems import ExitCode, Problem
+from adapter.problems import ExitCode, Problem, UsageProblem
 from adapter.screen import Screen
 from adapter.softphone.commands import CODECS
 from adapter.softphone.phone import PhoneError, Softphone
 from adapter.state import StateDir
+from adapter.via import reach_via
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,8 @@ EXAMPLES: Final = """\
   secp2psip listen --user bob --bootstrap 192.168.1.10:5480
   secp2psip listen --user bob --auto-answer --play hello.wav --record heard.wav
   secp2psip listen --user bob --auto-answer --calls 1 --json
-  secp2psip listen --user bob --auto-answer --lines 10 --play hours.wav   ten callers at once hear it"""
+  secp2psip listen --user bob --auto-answer --lines 10 --play hours.wav   ten callers at once hear it
+  secp2psip listen --user bob --via 192.168.1.20:5070 --allow-unannounced   as a phone of bob's adapter on that host"""
 RETURN_EVERY_S: Final = 1.0
 """How often an adapter that went away is looked for; one connect(2) on a Unix socket each."""
 
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_sound(parser)
     options.add_encryption(parser)
     parser.add_argument("--calls", type=options.count, metavar="N", help="end after N calls")
+    options.add_via(parser, what="be called")
     options.add_network(parser)
     options.add_common(parser)
 
@@ -57,12 +60,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> ExitCode:
     """Wait for calls until enough came or Ctrl-C."""
     user = choose_user(settings)
+    if settings.via is not None and not args.allow_unannounced:
+        where = format_address(settings.via)
+        raise UsageProblem(
+            f"the adapter at {where} cannot tell this phone who calls: each call would be turned away",
+            hint="with --allow-unannounced they are taken, and nothing proves who they are from",
+        )
     check_sound(args.play, args.record)
     sound = await choose_devices(args, settings)
-    with screen.waiting("reaching the ring"):
-        link = await open_link(settings, user, screen.show)
+    link: Link
+    password = ""
+    if settings.via is not None:
+        link, password = await reach_via(settings.via, user, args.password_file)
+    else:
+        with screen.waiting("reaching the ring"):
+            link = await open_link(settings, user, screen.show)
     sound.tell(screen)
-    listening = _Listening(link, settings, screen, args, sound, user=user)
+    listening = _Listening(link, settings, screen, args, sound, user=user, password=password)
     try:
         await listening.run()
     finally:
@@ -75,9 +89,17 @@ class _Listening:
     """A phone, the adapter that it is registered with, and the way back to that adapter."""
 
     def __init__(
-        self, link: Link, settings: Settings, screen: Screen, args: argparse.Namespace, sound: Sound, *, user: str
+        self,
+        link: Link,
+        settings: Settings,
+        screen: Screen,
+        args: argparse.Namespace,
+        sound: Sound,
+        *,
+        user: str,
+        password: str = "",
     ) -> None:
-        self._link = link
+        self._link, self._password = link, password
         self._state = StateDir(settings.state_dir)
         self._screen = screen
         self._user = user
@@ -128,9 +150,10 @@ class _Listening:
 
     async def _start_phone(self) -> None:
         await self._phone.start(
-            host=self._link.sip[0],
+            host=self._link.host,
             user=self._user,
             registrar=format_address(self._link.sip),
+            password=self._password,
             play=self._play,
             record=self._record,
             microphone=self._sound.microphone,

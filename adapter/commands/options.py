@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from adapter.config import DEFAULT_SIP_PORT
+from adapter.passphrase import PASSWORD_VARIABLE
 from adapter.pins import ACCEPT
 from adapter.softphone.commands import CODECS
 
@@ -43,6 +44,21 @@ def add_user(parser: argparse.ArgumentParser, *, who: str, several: bool = False
     """Add --user; the command says `who` that is."""
     action = "append" if several else "store"
     parser.add_argument("--user", dest="users", action=action, metavar="NAME", help=who)
+
+
+def add_via(parser: argparse.ArgumentParser, *, what: str) -> None:
+    """Add --via and the password for it; the command says `what` it does through that adapter."""
+    parser.add_argument(
+        "--via",
+        metavar="HOST:PORT",
+        help=f"{what} through an adapter on another host, which has a password for --user in its [phones]",
+    )
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help=f"the password for --via is its first line (default: ${PASSWORD_VARIABLE}, else it is asked for)",
+    )
 
 
 def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) -> None:

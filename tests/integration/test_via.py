@@ -1,4 +1,4 @@
-"""`secp2psip call --via`: a phone of an adapter that counts no host as its own, and so asks for a password."""
+"""`--via` of call and listen: a phone of an adapter that counts no host as its own, and so asks for a password."""
 
 from __future__ import annotations
 
@@ -77,6 +77,28 @@ async def test_a_call_goes_through_an_adapter_that_asks_for_a_password(service, 
         assert up["via"] == "{}:{}".format(*service.endpoint.address)
         assert (up["verified"], up["peer"]) == (False, "bob")
         assert up["remote_uri"].startswith(f"sip:bob@{bob.address}")
+    finally:
+        await alice.stop()
+
+
+async def test_who_listens_through_such_an_adapter_is_called_by_the_contact_that_it_registered(service, tmp_path):
+    file = tmp_path / "password"
+    file.touch(mode=0o600)
+    file.write_text(PASSWORD)
+    via = "{}:{}".format(*service.endpoint.address)
+    argv = ["listen", "--user", "alice", "--via", via, "--password-file", str(file), "--state", str(tmp_path / "no")]
+    silent = ["--mic", "none", "--speaker", "none", "--json", "--auto-answer", "--calls", "1"]
+    alice = await Program.start("alice", [command("secp2psip"), *argv, *silent, "--allow-unannounced"], folder=tmp_path)
+    try:
+        await alice.expect(lambda event: event["event"] == "listening", within_s=20, what="listening")
+        binding = service.endpoint.contacts("alice")[0]
+        async with Softphone() as caller:
+            await caller.start(host=HOST, user="bob", encrypt=False)
+            await caller.call(binding.uri)
+            up = await alice.expect(lambda event: event["event"] == "established", within_s=10, what="a call")
+            assert up["verified"] is False
+            await caller.hangup()
+            assert await alice.wait(10) == 0, alice.tail()
     finally:
         await alice.stop()
 
