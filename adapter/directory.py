@@ -161,6 +161,9 @@ class _Search:
         self._slots = asyncio.Semaphore(MAX_PARALLEL)
         self._news = asyncio.Event()
         self._lacking = False
+        self._pursuits = self._pursued = 0
+        self._is_known = asyncio.Event()
+        """Set when something of the name was heard, or all around its places were asked."""
         self._waves = 1
         self._began = asyncio.get_running_loop().time()
         self._known = {peer.id: peer for peer in (*ring.peers(), ring.me)}
@@ -201,6 +204,7 @@ class _Search:
         if not self._knows_all:
             # a copy lies right behind an owner that is gone, and a look-up past the dead takes long
             without = [index for index in self._positions if not self._evidence.has(index)]
+            self._pursuits = len(without)
             self._start([self._pursue(index) for index in without])
         self._trace("widen", {"nodes_known": len(self._known), "took_ms": self._took_ms()})
         enough = await self._listen(limit_s=LOOKUP_LIMIT_S, until_all=full)
@@ -307,7 +311,16 @@ class _Search:
     async def _pursue(self, index: int) -> None:
         """Ask for the copy of a piece beside its owner; where neither gives it, ask whom a whole look-up finds."""
         await asyncio.gather(self._ask_near(index), asyncio.shield(self._askings[index]))
-        if not self._evidence.has(index):
+        self._pursued += 1
+        if self._pursued == self._pursuits:
+            self._is_known.set()
+        if self._evidence.has(index):
+            return
+        await self._is_known.wait()
+        # where all owners and all beside them answered that they have nothing of the name at all, nobody has: the walks
+        # would cost three quarters of the look-up, and names that do not exist are what floods are made of
+        evidence = self._evidence
+        if evidence.heard_pieces or evidence.is_contradictory or not all(evidence.answered.values()):
             await self._walk(index)
 
     async def _ask_near(self, index: int) -> None:
@@ -340,6 +353,8 @@ class _Search:
         async with self._slots:
             holding = await self._ring.fetch_at(peer, self._aor)
         self._evidence.hear(peer, holding, self._clock())
+        if self._evidence.heard_pieces:
+            self._is_known.set()
         self._news.set()
         indices = [] if holding is None else sorted({piece.index for piece in holding.pieces})
         detail = {"node": str(peer), "answered": holding is not None, "indices": indices, "took_ms": self._took_ms()}

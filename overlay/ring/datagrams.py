@@ -278,7 +278,6 @@ class HardRpc(RPCProtocol):
                 self.counters["sent again"] += 1
                 self.sessions.send(call.address, call.expected, call.payload, self._clock())
             else:
-                self._leave(call.message_id)
                 _, on_late = self._outstanding.get(call.message_id, (None, None))
                 if on_late is not None:
                     on_late()

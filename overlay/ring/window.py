@@ -3,7 +3,7 @@
 A look-up asks dozens of nodes, and their answers all come to one socket, which holds some hundred datagrams while its
 owner is busy. Who has forty look-ups begun in one moment (a flood of INVITEs by forty nodes) and asks everything at
 once loses most of the answers, asks again, and loses more: what was a moment's work never ends. So a question leaves
-only when few enough are unanswered; one that is late is lost or to a dead node, and counts no longer.
+only when few enough are under way: neither answered nor given up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ON_THE_WIRE: Final = 96
-"""Questions unanswered and not late: their answers fit into the smallest buffer that kernels give a socket."""
+"""Questions under way: several times what one look-up asks at once. Their answers fit into the smallest buffer that
+kernels give a socket, and who deals with 1,000 datagrams a second has done so before the first is asked for again."""
 QUESTIONS: Final = frozenset({"find_node", "around", "fetch"})
 """What look-ups ask, which is what comes in crowds; everything else is about one node and leaves at once."""
 
@@ -44,7 +45,7 @@ class Window(Generic[T]):
         return True
 
     def leave(self, message_id: bytes) -> None:
-        """Take note that a question is answered, late or given up, or is not to be asked any more."""
+        """Take note that a question is answered or given up, or is not to be asked any more."""
         self._there.discard(message_id)
         self._waiting.pop(message_id, None)
 
