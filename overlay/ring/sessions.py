@@ -25,6 +25,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from overlay.errors import LocalError, RemoteError
+from overlay.ring.allowances import Allowances
 from overlay.ring.attempts import HELLO_TRIES, Attempt, Attempts
 from overlay.ring.frames import (
     ANSWER,
@@ -44,7 +45,6 @@ from overlay.ring.half_open import HalfOpen
 from overlay.ring.handshake import Handshake, RingIdentity
 from overlay.ring.ids import Peer, RingId, id_to_bytes, is_in_reach, is_sendable
 from overlay.ring.links import Links
-from overlay.ring.rates import RateTable
 from overlay.ring.session_events import Established, Event, Received, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -54,23 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Established", "Event", "Received", "Refused", "RingIdentity", "Sessions", "Unreachable"]
 
-HELLO_BURST: Final = 512
-HELLOS_PER_SECOND: Final = 256.0
-"""Hellos of one host that we spend signatures on, some 0.4 ms each; a host may run many nodes."""
-TOTAL_HELLO_BURST: Final = 1024
-TOTAL_HELLOS_PER_SECOND: Final = 512.0
-"""The same for all hosts, since sources can be forged."""
-RESET_BURST: Final = 16
-RESETS_PER_SECOND: Final = 8.0
-TOTAL_RESET_BURST: Final = 256
-TOTAL_RESETS_PER_SECOND: Final = 64.0
-STRANGER_BURST: Final = 64
-STRANGERS_PER_SECOND: Final = 2.0
-"""Hellos to a host where nobody has proved to be a member, each sent HELLO_TRIES times: an answer of 1,100 bytes can
-name twenty addresses of a third party, who must not get forty times as much from each node that believes it."""
-TOTAL_STRANGER_BURST: Final = 2048
-TOTAL_STRANGERS_PER_SECOND: Final = 256.0
-MAX_SOURCES: Final = 1024
 RESET_MIN_AGE_S: Final = 0.2
 """A younger session is not given up for a hint: hints cannot keep two nodes shaking hands."""
 REPLAY_GUARD_S: Final = 10.0
@@ -84,18 +67,16 @@ class Sessions:
     """All sessions of one node."""
 
     __slots__ = (
+        "_allowances",
         "_attempts",
         "_events",
         "_half_open",
         "_handshake",
         "_hello_timeout_s",
-        "_hellos",
         "_links",
         "_now",
         "_out",
         "_own_address",
-        "_resets",
-        "_strangers",
         "_swept_at",
         "counters",
     )
@@ -121,27 +102,7 @@ class Sessions:
         self._links = Links(self._handshake.id)
         self._half_open = HalfOpen()
         self._attempts = Attempts()
-        self._hellos = RateTable(
-            burst=HELLO_BURST,
-            per_second=HELLOS_PER_SECOND,
-            total_burst=TOTAL_HELLO_BURST,
-            total_per_second=TOTAL_HELLOS_PER_SECOND,
-            max_sources=MAX_SOURCES,
-        )
-        self._resets = RateTable(
-            burst=RESET_BURST,
-            per_second=RESETS_PER_SECOND,
-            total_burst=TOTAL_RESET_BURST,
-            total_per_second=TOTAL_RESETS_PER_SECOND,
-            max_sources=MAX_SOURCES,
-        )
-        self._strangers = RateTable(
-            burst=STRANGER_BURST,
-            per_second=STRANGERS_PER_SECOND,
-            total_burst=TOTAL_STRANGER_BURST,
-            total_per_second=TOTAL_STRANGERS_PER_SECOND,
-            max_sources=MAX_SOURCES,
-        )
+        self._allowances = Allowances()
         self._events: list[Event] = []
         self._out: list[tuple[bytes, Address]] = []
         self._now = 0.0
@@ -273,7 +234,7 @@ class Sessions:
         if session is None:
             if not self._can_answer(source):
                 raise RemoteError("source address unusable")
-            if self._resets.take(source[0], now):
+            if self._allowances.resets.take(source[0], now):
                 self._out.append((encode_reset(index), source))
             raise RemoteError("session unknown")
         if source != session.peer.address:
@@ -307,7 +268,7 @@ class Sessions:
         if repeated is not None:
             self._out.append((repeated, source))
             raise RemoteError("hello repeated")
-        if not self._hellos.take(source[0], now):
+        if not self._allowances.hellos.take(source[0], now):
             raise RemoteError("hello over the rate")
         claimed = self._handshake.claimed_id(hello.credential)
         link = self._links.get(claimed)
@@ -386,7 +347,7 @@ class Sessions:
         """Send a HELLO unless one is on its way, and put the payload behind it."""
         attempt = self._attempts.get(address, expected)
         if attempt is None:
-            if not self._links.knows_host(address[0]) and not self._strangers.take(address[0], now):
+            if not self._links.knows_host(address[0]) and not self._allowances.strangers.take(address[0], now):
                 self.counters["too many hellos to a silent host"] += 1
                 self._events.append(Unreachable(address=address, expected=expected, dropped=1))
                 return

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from overlay.ring.allowances import STRANGER_BURST, STRANGERS_PER_SECOND
 from overlay.ring.attempts import HELLO_TRIES
 from overlay.ring.ids import id_to_bytes
-from overlay.ring.sessions import STRANGER_BURST, STRANGERS_PER_SECOND
 from tests.support.hostile import hostile_member
 from tests.support.members import TestOverlay
 from tests.support.network import Network

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overlay.ring.allowances import HELLO_BURST, RESET_BURST
 from overlay.ring.frames import ANSWER, DATA, HELLO, HELLO_BYTES, RESET, decode_hello, encode_reset
 from overlay.ring.half_open import HALF_OPEN_S, MAX_HALF_OPEN, MAX_HALF_OPEN_PER_PEER, HalfOpen
 from overlay.ring.handshake import _HELLO_DOMAIN
 from overlay.ring.ids import Peer, RingId, id_to_bytes
 from overlay.ring.sessions import (
-    HELLO_BURST,
-    RESET_BURST,
     RESET_MIN_AGE_S,
     Established,
     Received,
