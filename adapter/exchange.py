@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from adapter.calls.answering import Binding
-    from adapter.directory import Trace
     from adapter.findings import Found
     from adapter.membership import Membership
+    from adapter.search import Trace
     from adapter.steps import Step, Steps
     from overlay.ring.ids import Peer
     from overlay.trust.acceptance import Liar

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from time import monotonic, time
 from typing import Final
 
-from adapter.directory import Directory, Trace
+from adapter.directory import Directory
 from adapter.findings import Found
+from adapter.search import Trace
 from adapter.two_directories import TwoDirectories
 
 PROOF_S: Final = 2.0

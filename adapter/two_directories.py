@@ -17,8 +17,9 @@ from overlay.errors import RemoteError
 from overlay.ring.two_rings import staggered
 
 if TYPE_CHECKING:
-    from adapter.directory import Directory, Trace
+    from adapter.directory import Directory
     from adapter.findings import Found
+    from adapter.search import Trace
 
 _FAILURES: Final[dict[type[RemoteError], int]] = {
     NameRevoked: 8,

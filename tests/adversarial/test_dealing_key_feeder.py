@@ -12,8 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from adapter.directory import KeyUnverifiable, NameUnknown, RingUnreachable
+from adapter.findings import KeyUnverifiable, NameUnknown
 from adapter.upkeep import Upkeep
+from overlay.ring.chord import RingUnreachable
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.pieces import KeyPiece
 from overlay.trust.share_list import ShareList
