@@ -78,7 +78,8 @@ def read_export(file: Path) -> bytes:
         with file.open("rb") as stream:
             data = stream.read(MAX_EXPORT_BYTES + 1)
     except OSError as error:
-        raise Problem(f"{file} cannot be read: {(error.strerror or '').lower()}", code="usage") from None
+        text = f"{file} cannot be read: {(error.strerror or '').lower()}"
+        raise Problem(text, hint="is it the right file, and may you read it?", code="usage") from None
     try:
         check_export(data)
     except RemoteError as error:

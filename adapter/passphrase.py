@@ -73,11 +73,12 @@ def _first_line(file: Path) -> str:
                 raise Problem(f"what is in {file} can be read by others", hint=f"chmod 600 {file}")
             line = stream.readline(MAX_PASSPHRASE_BYTES + 3)
     except OSError as error:
-        raise Problem(f"{file} cannot be read: {(error.strerror or '').lower()}", code="usage") from None
+        text = f"{file} cannot be read: {(error.strerror or '').lower()}"
+        raise Problem(text, hint="is it the right file, and may you read it?", code="usage") from None
     try:
         return line.rstrip(b"\r\n").decode("utf-8")
     except UnicodeDecodeError:
-        raise Problem(f"what is in {file} is no UTF-8 text", code="usage") from None
+        raise Problem(f"what is in {file} is no UTF-8 text", hint="is it the right file?", code="usage") from None
 
 
 def _ask(prompt: str, *, variable: str = VARIABLE) -> str:

@@ -1,0 +1,30 @@
+"""Ctrl-C in the first moment, while a command is still being imported: an exit code, and no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+INTERRUPTED_AT = """\
+import os, signal, sys
+
+class AtImport:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{room}.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+from {room}.entry import main
+sys.meta_path.insert(0, AtImport())
+sys.argv[1:] = ["--help"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("room", ["adapter", "bootstrap"])
+def test_an_interrupt_before_the_command_is_there_is_no_traceback(room):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT.format(room=room)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
