@@ -15,7 +15,7 @@ from kademlia.network import Server
 from overlay.errors import LocalError
 from overlay.ring.contacts import MAX_CONTACTS, peer_of, target
 from overlay.ring.crawl import ALPHA, FlowSpider
-from overlay.ring.ids import RING_SIZE, Peer, RingId, clockwise, id_to_bytes, shift
+from overlay.ring.ids import RING_BITS, RING_SIZE, Peer, RingId, clockwise, id_to_bytes, shift
 from overlay.ring.interval import Interval, IntervalSearch
 from overlay.ring.neighbourhood import around
 from overlay.ring.paths import DisjointLookUp
@@ -39,6 +39,8 @@ NEWCOMER_NEAREST: Final = 4
 """The same for a node that has just come."""
 MAX_MEETINGS: Final = 4
 """How often those whom they name are asked in turn."""
+FAR_NODES: Final = 12
+"""Nodes that have to answer a newcomer from each far block of the ring: most of what its buckets hold of one."""
 SEED_TRIES: Final = 2
 """There may be one seed only, and a lost datagram or four must not keep a node out."""
 
@@ -131,9 +133,11 @@ class ChordServer(Server):
         self.rpc.counters["interval steps"] += search.steps
         return early
 
-    async def hearsay(self, ring_id: RingId, count: int) -> AsyncIterator[list[Peer]]:
-        """Ask the two known nodes on either side of an id who is around it; give each answer as it comes."""
-        near = around(self.rpc.around(ring_id), ring_id, NEAREST)
+    async def hearsay(
+        self, ring_id: RingId, count: int, *, informants: int = NEAREST
+    ) -> AsyncIterator[list[Peer]]:
+        """Ask known nodes, so many on either side of an id, who is around it; give each answer as it comes."""
+        near = around(self.rpc.around(ring_id), ring_id, informants)
         tasks = [self.rpc.spawn(self.rpc.call_around(peer, ring_id), name="ring hearsay") for peer in near]
         for done in asyncio.as_completed([task for task in tasks if task is not None]):
             answered, named = await done
@@ -144,14 +148,25 @@ class ChordServer(Server):
     async def introduce(self) -> None:
         """Meet those to whom this node matters, after it has come: in a small ring everybody, in a large one the near.
 
-        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side.
+        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side. It also
+        meets some of those far away, without anybody waiting for that.
         """
         nearest = await self.nearest(self.me.id)
         # K nodes in the block of ids from here to the farthest of them: so many may be in all of the ring
         spread = (nearest[-1].id ^ self.me.id) + 1 if len(nearest) == MAX_CONTACTS else RING_SIZE
         if MAX_CONTACTS * RING_SIZE // spread <= 2 * BUCKET_CONTACTS:
             await self.census()
+        else:
+            self.rpc.spawn(self._meet_afar(spread - 1), name="ring far contacts")
         await self.meet_neighbours(NEWCOMER_NEAREST)
+
+    async def _meet_afar(self, met: int) -> None:
+        """Look up a place in each block of the ring beyond those that begin within the XOR distance `met` from here.
+
+        Who knows few of them takes the wrong nodes for the owners of most places [Maymounkov & Mazieres 2002 §2.3].
+        """
+        for bit in range(met.bit_length(), RING_BITS):
+            await self.nearest(RingId(self.me.id ^ 1 << bit), FAR_NODES)
 
     async def meet_neighbours(self, count: int = NEAREST) -> None:
         """Ask the `count` nearest on either side who is around here, until nobody nearer is named: all know us then."""

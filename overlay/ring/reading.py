@@ -2,9 +2,10 @@
 
     1. The owners of all places, as far as this node knows, are asked at once: most often they are it, and no look-up
        is needed.
-    2. When all of them have answered, or HEDGE_S have gone by, each place that has not given a piece is pursued: those
-       near it are asked who follows it, and everybody whom they name is asked for it, each name as it comes. Where
-       that gives no piece either, the place's owner is looked up exactly.
+    2. When all of them have answered, or HEDGE_S have gone by, the places that have not given a piece are pursued: the
+       known nodes on either side of each are asked who follows it, and everybody whom they name is asked for it, each
+       name as it comes. Where that gives no piece either, the place's owner is looked up exactly. Where nobody is late
+       they are pursued one by one, the next after LATER_S or when the one before came to nothing.
     3. Whatever comes is shown to the reader at once, who alone can tell what it is worth. What was asked goes on by
        itself: that somebody is silent is worth knowing.
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 HEDGE_S: Final = 0.1
 """How long the first answers may take before others are asked beside them."""
+LATER_S: Final = 0.02
+"""From one pursuit to the next in a healthy ring: one more piece is often enough, and each asks four nodes or so."""
+INFORMANTS: Final = 1
+"""Known nodes on either side of a place that are asked who follows it: if they lie, the exact look-up comes next."""
 FOLLOWERS: Final = 2
 """Nodes after a place that are asked for its piece, as each of those near it names them."""
 
@@ -68,9 +73,14 @@ class Reading:
         first = [self._ask(min(known, key=lambda peer: clockwise(at, peer.id))) for at in self._places.values()]
         if await self._listen(first, limit_s=HEDGE_S):
             return
-        lacking = self._places.keys() - self._given()
-        pursuits = [self._spawn(self._pursue(index), "ring pursuit") for index in sorted(lacking)]
+        lacking = sorted(self._places.keys() - self._given())
+        is_healthy = all(task is None or task.done() for task in first)
+        pursuits: list[asyncio.Task[None] | None] = []
         try:
+            for index in lacking:
+                pursuits.append(self._spawn(self._pursue(index), "ring pursuit"))
+                if is_healthy and await self._listen(pursuits, limit_s=LATER_S):
+                    return
             await self._listen([*first, *pursuits])
         finally:
             for task in pursuits:
@@ -92,7 +102,7 @@ class Reading:
         """Ask everybody who is said to follow a place, then its owner as the ring confirms it."""
         place = self._places[index]
         asked: list[asyncio.Task[None] | None] = []
-        async for named in self._server.hearsay(place, FOLLOWERS):
+        async for named in self._server.hearsay(place, FOLLOWERS, informants=INFORMANTS):
             asked.extend(map(self._ask, named))
         await self._settle(asked)
         if index not in self._given():

@@ -109,6 +109,23 @@ def test_a_place_whose_owner_is_unknown_behind_a_dead_node_costs_one_hedge():
     town.network.run(program())
 
 
+def test_a_healthy_read_pursues_no_more_places_than_it_needs():
+    town = Town(7, 60)
+
+    async def program():
+        async with town.running():
+            reader = town.reader()
+            for owner in town.owners.values():
+                reader.forget(owner)
+            before = town.network.sent.total()
+            count, _ = await town.timed(reader, of_at_least(1))
+            assert count >= 1
+            # seven nodes that hold nothing, two neighbours of one place, the few whom they name, and their hellos
+            assert town.network.sent.total() - before <= 2 * (N + 2 + 4) + 8
+
+    town.network.run(program())
+
+
 def test_with_a_fifth_of_the_nodes_dead_every_read_that_can_succeed_is_quick():
     town = Town(4, 40)
 

@@ -252,3 +252,20 @@ def test_the_same_seed_gives_the_same_run():
         return network.bytes_sent, sum(network.sent.values())
 
     assert run() == run()
+
+
+def test_a_newcomer_to_a_large_ring_soon_knows_most_of_those_far_away_that_it_has_room_for():
+    network, overlay = world(12)
+
+    async def program():
+        async with warmed(overlay, 200, random.Random(12)) as rings:
+            await asyncio.gather(*(ring.join([]) for ring in rings))
+            newcomer = overlay.ring()
+            await newcomer.open(HOST)
+            await newcomer.join([rings[0].me])
+            await asyncio.sleep(3)
+            halves = [sum((peer.id ^ newcomer.me.id) >> bit == 1 for peer in newcomer.peers()) for bit in (159, 158)]
+            assert min(halves) >= 12
+            await newcomer.close()
+
+    network.run(program())
