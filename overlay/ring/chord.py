@@ -81,11 +81,14 @@ class Chord(Protocol):
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what each owner of the user's places holds of that user, nodes that hold nothing left out."""
 
-    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+    async def read(
+        self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
+    ) -> dict[Peer, Holding]:
         """Return what nodes hold of a user who has n pieces, as soon as it is enough: dead nodes are not waited for.
 
         `enough` is shown all answers so far whenever one came, nothing of them verified; it must not block. Where it
-        never says yes, this returns when nobody is left to ask.
+        never says yes, this returns when nobody is left to ask. `first`: how many places are asked at once, all of them
+        where it is None; the others follow soon where these were not enough.
         """
 
     async def store_at(

@@ -133,9 +133,7 @@ class ChordServer(Server):
         self.rpc.counters["interval steps"] += search.steps
         return early
 
-    async def hearsay(
-        self, ring_id: RingId, count: int, *, informants: int = NEAREST
-    ) -> AsyncIterator[list[Peer]]:
+    async def hearsay(self, ring_id: RingId, count: int, *, informants: int = NEAREST) -> AsyncIterator[list[Peer]]:
         """Ask known nodes, so many on either side of an id, who is around it; give each answer as it comes."""
         near = around(self.rpc.around(ring_id), ring_id, informants)
         tasks = [self.rpc.spawn(self.rpc.call_around(peer, ring_id), name="ring hearsay") for peer in near]
@@ -148,8 +146,8 @@ class ChordServer(Server):
     async def introduce(self) -> None:
         """Meet those to whom this node matters, after it has come: in a small ring everybody, in a large one the near.
 
-        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side. It also
-        meets some of those far away, without anybody waiting for that.
+        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side. Some of
+        those far away are met too, and nobody waits for that.
         """
         nearest = await self.nearest(self.me.id)
         # K nodes in the block of ids from here to the farthest of them: so many may be in all of the ring

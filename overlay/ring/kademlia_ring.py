@@ -213,9 +213,11 @@ class KademliaRing:
         """Return what the owners of the user's places hold of that user, unverified."""
         return await self._spread.get(aor)
 
-    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+    async def read(
+        self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
+    ) -> dict[Peer, Holding]:
         """Return what nodes hold of a user who has n pieces, unverified, as soon as `enough` says so of it."""
-        return await self._spread.read(aor, n, enough)
+        return await self._spread.read(aor, n, enough, first=first)
 
     async def store_at(
         self,

@@ -1,7 +1,7 @@
 """One read of a user's places that ends as soon as the reader has enough.  I/O: udp.
 
-    1. The owners of all places, as far as this node knows, are asked at once: most often they are it, and no look-up
-       is needed.
+    1. The owners of the first few places, as far as this node knows, are asked at once: most often they are it, and no
+       look-up is needed. When they have answered, or after LATER_S, those of the other places are asked too.
     2. When all of them have answered, or HEDGE_S have gone by, the places that have not given a piece are pursued: the
        known nodes on either side of each are asked who follows it, and everybody whom they name is asked for it, each
        name as it comes. Where that gives no piece either, the place's owner is looked up exactly. Where nobody is late
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 HEDGE_S: Final = 0.1
 """How long the first answers may take before others are asked beside them."""
 LATER_S: Final = 0.02
-"""From one pursuit to the next in a healthy ring: one more piece is often enough, and each asks four nodes or so."""
+"""From the first places to the others, and from one pursuit to the next in a healthy ring: a little more is often
+enough."""
 INFORMANTS: Final = 1
 """Known nodes on either side of a place that are asked who follows it: if they lie, the exact look-up comes next."""
 FOLLOWERS: Final = 2
@@ -47,10 +48,11 @@ class Reading:
         *,
         aor: str,
         n: int,
+        first: int,
         enough: Callable[[Mapping[Peer, Holding]], bool],
         is_signed: Callable[[KeyPiece], bool],
     ) -> None:
-        """Take the ring, the calls to holders, and whose n pieces are wanted.
+        """Take the ring, the calls to holders, whose n pieces are wanted, and at how many places to begin.
 
         `enough` is told of all answers so far, unverified, and says whether the reader needs no more; `is_signed` tells
         which pieces leave a place in peace. Neither may block.
@@ -60,6 +62,7 @@ class Reading:
         self._aor = aor
         self._enough = enough
         self._is_signed = is_signed
+        self._first = first
         self._places = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
         self._asked: dict[Peer, asyncio.Task[None] | None] = {}
         self._signed: dict[KeyPiece, bool] = {}
@@ -69,23 +72,30 @@ class Reading:
 
     async def run(self) -> None:
         """Ask until it is enough or nobody is left to ask."""
-        known = [*self._server.rpc.contacts(), self._server.me]
-        first = [self._ask(min(known, key=lambda peer: clockwise(at, peer.id))) for at in self._places.values()]
-        if await self._listen(first, limit_s=HEDGE_S):
+        asked = [self._ask(self._owner_of(index)) for index in range(1, self._first + 1)]
+        if await self._listen(asked, limit_s=LATER_S):
+            return
+        asked += [self._ask(self._owner_of(index)) for index in range(self._first + 1, len(self._places) + 1)]
+        if await self._listen(asked, limit_s=HEDGE_S):
             return
         lacking = sorted(self._places.keys() - self._given())
-        is_healthy = all(task is None or task.done() for task in first)
+        is_healthy = all(task is None or task.done() for task in asked)
         pursuits: list[asyncio.Task[None] | None] = []
         try:
             for index in lacking:
                 pursuits.append(self._spawn(self._pursue(index), "ring pursuit"))
                 if is_healthy and await self._listen(pursuits, limit_s=LATER_S):
                     return
-            await self._listen([*first, *pursuits])
+            await self._listen([*asked, *pursuits])
         finally:
             for task in pursuits:
                 if task is not None:
                     task.cancel()
+
+    def _owner_of(self, index: int) -> Peer:
+        """Return the first node at or after a place among those known here."""
+        place = self._places[index]
+        return min((*self._server.rpc.around(place, 1), self._server.me), key=lambda peer: clockwise(place, peer.id))
 
     async def _listen(self, tasks: list[asyncio.Task[None] | None], *, limit_s: float | None = None) -> bool:
         """Wait until it is enough (True), or until all tasks are done or the time is over (what it is then)."""

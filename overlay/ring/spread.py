@@ -77,9 +77,14 @@ class Spread:
             found.update(await self._fetch(sorted(set(owners.values()) - found.keys()), aor))
         return {peer: holding for peer, holding in found.items() if not holding.is_empty}
 
-    async def read(self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool]) -> dict[Peer, Holding]:
+    async def read(
+        self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
+    ) -> dict[Peer, Holding]:
         """Return what nodes hold of a user of n places, as soon as that is enough."""
-        reading = Reading(self._server, self._calls, aor=aor, n=n, enough=enough, is_signed=self._is_signed)
+        first = n if first is None else min(first, n)
+        reading = Reading(
+            self._server, self._calls, aor=aor, n=n, first=first, enough=enough, is_signed=self._is_signed
+        )
         await reading.run()
         return dict(reading.found)
 
