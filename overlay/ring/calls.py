@@ -77,11 +77,14 @@ class Calls:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def hold(self, call: Call, now: float) -> None:
-        """Take in a request that waits for a session; LocalError when there are too many or the id is in use."""
+    def hold(self, call: Call, now: float, rto_s: float = INITIAL_RTO_S) -> None:
+        """Take in a request that waits for a session; LocalError when there are too many or the id is in use.
+
+        It is late after `rto_s` seconds.
+        """
         self._admit(call)
         call.held_until = now + HELD_LIMIT_S
-        self._arm(call, now + INITIAL_RTO_S)
+        self._arm(call, now + rto_s)
         self._arm(call, call.held_until)
 
     def start(self, call: Call, now: float, rto_s: float) -> None:

@@ -120,7 +120,7 @@ class HardRpc(RPCProtocol):
         if there is not None and call.expected in {None, there.id}:
             self._calls.start(call, now, self.liveness.round_trip(there.id).rto_s)
         else:
-            self._calls.hold(call, now)
+            self._calls.hold(call, now, self.liveness.anybody.rto_s)
         self.sessions.send(call.address, call.expected, call.payload, self._clock())
         self._pump_soon()
 

@@ -37,6 +37,8 @@ MAX_STEPS: Final = 6
 """How often somebody nearer may be named by who was named himself; a ring of 2,000 nodes takes two or three."""
 WITNESSES: Final = 4
 """Nodes that must have answered where one failed, as far as there are so many: liars have to be as many to hide one."""
+ENOUGH: Final = 3
+"""Answers from one side of the place after which nobody farther away is asked there, however many are silent."""
 MAX_GAPS: Final = 12
 """Widest interval believed, in mean gaps between neighbours here: an honest one is wider once in 100,000 times."""
 MAX_NAMED: Final = 5
@@ -82,7 +84,8 @@ class IntervalSearch:
             order = self._alive()
             self._ask_more(order)
             stages = {self._stages[peer] for peer in order}
-            if Stage.ASKED not in stages and self._is_confirmed(order):
+            # where somebody fell silent there are witnesses, and more are asked than are needed: not all are waited for
+            if (Stage.ASKED not in stages or self._silent) and self._is_confirmed(order):
                 interval = Interval(predecessor=order[-1], owner=order[0])
                 return interval if self._is_likely(interval) else None
             if Stage.NEW in {self._stages[order[0]], self._stages[order[-1]]} or not stages & {Stage.ASKED, Stage.LATE}:
@@ -100,15 +103,16 @@ class IntervalSearch:
     def _ask_more(self, order: list[Peer]) -> None:
         """Ask the nearest on either side, and one more on each for every node that was late."""
         for side in (order, order[::-1]):
-            prompt = 0
+            prompt = answered = 0
             for peer in side:
-                if prompt > self._silent:
+                if prompt > self._silent or answered == ENOUGH:
                     break
                 if self._stages[peer] is Stage.NEW:
                     self._ask(peer)
                 # who asks is no help where others fell silent
                 is_help = peer != self._protocol.me or not self._silent
                 prompt += is_help and self._stages[peer] is not Stage.LATE
+                answered += is_help and self._stages[peer] is Stage.ANSWERED
 
     def _is_confirmed(self, order: list[Peer]) -> bool:
         """Tell whether both ends have answered, and enough others too where somebody failed."""
