@@ -109,7 +109,10 @@ class ChordServer(Server):
         """Feed a walk the look-ups that it wants, on disjoint paths or not, and return whom it found."""
         look_up = self.nearest_apart if apart else self.nearest
         while (ring_id := walk.next_lookup()) is not None:
-            walk.learn(await look_up(ring_id), me=self.me, complete_at=MAX_CONTACTS)
+            nearest = await look_up(ring_id)
+            # fewer than K are the whole ring, unless they are left of those whom everybody still takes for living
+            is_small = len(self.rpc.contacts()) < MAX_CONTACTS
+            walk.learn(nearest, me=self.me, complete_at=MAX_CONTACTS if is_small else 1)
         return walk.found
 
     async def successor(self, ring_id: RingId) -> Peer:
@@ -146,8 +149,8 @@ class ChordServer(Server):
     async def introduce(self) -> None:
         """Meet those to whom this node matters, after it has come: in a small ring everybody, in a large one the near.
 
-        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side. Some of
-        those far away are met too, and nobody waits for that.
+        They are the K nearest by XOR, who are asked for its part of the ring, and the neighbours on either side. Some
+        of those far away are met too, and nobody waits for that.
         """
         nearest = await self.nearest(self.me.id)
         # K nodes in the block of ids from here to the farthest of them: so many may be in all of the ring

@@ -6,8 +6,11 @@
     3. Whoever is late is not waited for alone: each late one has one more asked on either side, so that they have
        answered by the time it has. It stands in the interval until it answers, or until its last retransmission has
        gone by: a living node is not passed over for a lost datagram, and a dead one costs its own silence and no more.
-    4. Where somebody failed, two ends are not enough: WITNESSES nodes around the place must have answered.
-    5. An unsound answer by a node that lives, too many requests, or an interval too wide to be likely voids it: the
+    4. Where somebody failed, two ends are not enough: WITNESSES nodes around the place must have answered. Then nobody
+       else is waited for, and on a side where ENOUGH have answered nobody farther away is asked.
+    5. An answer names NAMED nodes on either side of the place. Where as many are dead between it and an end, that end
+       is asked again, for those beside itself.
+    6. An unsound answer by a node that lives, too many requests, or an interval too wide to be likely voids it: the
        full look-up goes on.
 
 One liar hides nobody: what the other of the two knows of stands against it. Two liars side by side could; an interval
@@ -23,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from overlay.ring.ids import RING_SIZE, Peer, RingId, clockwise
-from overlay.ring.neighbourhood import SIDE, around
+from overlay.ring.neighbourhood import NAMED, SIDE, around
 from overlay.ring.stages import Stage
 
 if TYPE_CHECKING:
@@ -39,8 +42,9 @@ WITNESSES: Final = 4
 """Nodes that must have answered where one failed, as far as there are so many: liars have to be as many to hide one."""
 ENOUGH: Final = 3
 """Answers from one side of the place after which nobody farther away is asked there, however many are silent."""
-MAX_GAPS: Final = 12
-"""Widest interval believed, in mean gaps between neighbours here: an honest one is wider once in 100,000 times."""
+MAX_GAPS: Final = 20
+"""Widest interval believed, in mean gaps between neighbours here. Where those are half as far apart as elsewhere, which
+happens, and a fifth has just died, an honest one is wider once in 3,000 times."""
 MAX_NAMED: Final = 5
 """Addresses that others may name for one id."""
 
@@ -66,6 +70,7 @@ class IntervalSearch:
         self._stages: dict[Peer, Stage] = {}
         self._steps_to: dict[Peer, int] = {}
         self._named: dict[RingId, list[Peer]] = {}
+        self._asked_again: set[Peer] = set()
         self._silent = 0
         self._is_void = False
         self.requests = 0
@@ -84,11 +89,15 @@ class IntervalSearch:
             order = self._alive()
             self._ask_more(order)
             stages = {self._stages[peer] for peer in order}
-            # where somebody fell silent there are witnesses, and more are asked than are needed: not all are waited for
+            # where somebody fell silent more are asked than are needed: enough witnesses are waited for, and not all
             if (Stage.ASKED not in stages or self._silent) and self._is_confirmed(order):
-                interval = Interval(predecessor=order[-1], owner=order[0])
-                return interval if self._is_likely(interval) else None
-            if Stage.NEW in {self._stages[order[0]], self._stages[order[-1]]} or not stages & {Stage.ASKED, Stage.LATE}:
+                if not self._ask_again(order):
+                    interval = Interval(predecessor=order[-1], owner=order[0])
+                    return interval if self._is_likely(interval) else None
+            elif Stage.NEW in {self._stages[order[0]], self._stages[order[-1]]} or not stages & {
+                Stage.ASKED,
+                Stage.LATE,
+            }:
                 break
             self._progress.clear()
             await self._progress.wait()
@@ -124,11 +133,27 @@ class IntervalSearch:
         near = {*order[:SIDE], *order[-SIDE:]} - {self._protocol.me} | {order[0], order[-1]}
         return sum(self._stages[peer] is Stage.ANSWERED for peer in near) >= min(WITNESSES, len(near))
 
-    def _ask(self, peer: Peer) -> None:
+    def _ask_again(self, order: list[Peer]) -> bool:
+        """Ask an end who is beside itself where so many are dead between it and the place that no others were named."""
+        failed = [peer for peer, stage in self._stages.items() if stage is Stage.FAILED]
+        nearer = (
+            sum(clockwise(self._place, peer.id) < clockwise(self._place, order[0].id) for peer in failed),
+            sum(clockwise(self._place, peer.id) > clockwise(self._place, order[-1].id) for peer in failed),
+        )
+        asked = False
+        for end, dead in zip((order[0], order[-1]), nearer, strict=True):
+            if dead >= NAMED and end not in self._asked_again and end != self._protocol.me:
+                self._asked_again.add(end)
+                self._ask(end, end.id)
+                asked = True
+        return asked
+
+    def _ask(self, peer: Peer, place: RingId | None = None) -> None:
         step = self._steps_to[peer]
         if self.requests >= MAX_REQUESTS or step > MAX_STEPS:
             return
-        call = self._protocol.call_around(peer, self._place, on_late=lambda: self._late(peer))
+        about = self._place if place is None else place
+        call = self._protocol.call_around(peer, about, on_late=lambda: self._late(peer))
         task = self._protocol.spawn(call, name="ring interval")
         if task is None:
             return

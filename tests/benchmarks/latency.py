@@ -41,8 +41,7 @@ VALUE_BYTES = 259
 DEAD_SHARE = 5
 """One node in so many is killed."""
 READS = 5
-"""Healthy gets of each value: one takes a millisecond or two, and the worst of a hundred would be a hiccup of some kind.
-"""
+"""Healthy gets of each value: one takes a millisecond or two, and the worst of a hundred would be some hiccup."""
 SETTLE_S = 10.0
 """Longer than the five seconds after which a node of ours looks round again where its neighbours have changed."""
 K, N = 3, 7

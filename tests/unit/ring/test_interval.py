@@ -10,10 +10,11 @@ import pytest
 from overlay.ring.contacts import encode_contacts, node_of
 from overlay.ring.ids import RING_SIZE, Peer, RingId, id_to_bytes
 from overlay.ring.interval import IntervalSearch
-from overlay.ring.neighbourhood import SIDE, Neighbourhood, around, bracket
+from overlay.ring.neighbourhood import NAMED, SIDE, Neighbourhood, around, bracket
 from tests.support.hostile import hostile_member
 from tests.support.members import TestOverlay
 from tests.support.network import Network
+from tests.support.warmed import warmed
 
 HOST = "10.0.0.1"
 
@@ -100,6 +101,49 @@ def test_dead_owners_cost_their_silence_and_no_full_look_up(dead_in_a_row, limit
                 begun = loop.time()
                 assert (await asker.find_successor(gone)).id == successor(ids, gone)
                 assert loop.time() - begun < 0.1
+
+    network.run(program())
+
+
+def test_with_a_fifth_of_the_nodes_just_dead_each_owner_is_exact_and_costs_one_silence_and_no_full_look_up():
+    network = Network(seed=21, delay_s=(0.0005, 0.0015))
+    overlay, rng = TestOverlay(clock=network.clock, seed=21), random.Random(21)
+
+    async def program():
+        async with warmed(overlay, 120, rng) as rings:
+            await asyncio.gather(*(ring.join([]) for ring in rings))
+            await asyncio.sleep(20)
+            dead = rng.sample(rings, 24)
+            await asyncio.gather(*(ring.close() for ring in dead))
+            living = [ring for ring in rings if ring not in dead]
+            ids = sorted(ring.me.id for ring in living)
+            loop = asyncio.get_running_loop()
+            for _ in range(60):
+                asker, begun = rng.choice(living), loop.time()
+                places = [RingId(rng.getrandbits(160)) for _ in range(7)]
+                owners = await asyncio.gather(*map(asker.find_successor, places))
+                assert [owner.id for owner in owners] == [successor(ids, place) for place in places]
+                assert loop.time() - begun < 0.7  # a hello is given up after 0.58 s
+            assert not sum(ring.counters().get("ring: interval void", 0) for ring in living)
+
+    network.run(program())
+
+
+def test_a_row_of_dead_nodes_as_long_as_an_answer_hides_nobody():
+    """Whoever is asked names only these, whom nobody knows to be dead; the asking node knows nobody behind them."""
+    network = Network(seed=22)
+    overlay = TestOverlay(clock=network.clock, seed=22)
+
+    async def program():
+        async with warmed(overlay, 60, random.Random(22)) as rings:
+            await asyncio.gather(*(ring.join([]) for ring in rings))
+            await asyncio.sleep(20)
+            ordered = sorted(rings, key=lambda ring: ring.me.id)
+            asker, dead, owner = ordered[40], ordered[10 : 10 + NAMED], ordered[10 + NAMED]
+            await asyncio.gather(*(ring.close() for ring in dead))
+            asker.forget(owner.me)
+            assert await asker.find_successor(dead[0].me.id) == owner.me
+            assert not asker.counters().get("ring: interval void", 0)
 
     network.run(program())
 

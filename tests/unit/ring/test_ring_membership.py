@@ -269,3 +269,24 @@ def test_a_newcomer_to_a_large_ring_soon_knows_most_of_those_far_away_that_it_ha
             await newcomer.close()
 
     network.run(program())
+
+
+def test_a_full_look_up_that_finds_few_among_many_dead_does_not_take_them_for_the_whole_ring():
+    network, overlay = world(13)
+
+    async def program():
+        async with warmed(overlay, 120, random.Random(13)) as rings:
+            await asyncio.gather(*(ring.join([]) for ring in rings))
+            place = RingId(random.Random(13).getrandbits(160))
+            # the twenty that everybody names are among them; four live, all of them before the place
+            near = sorted(rings, key=lambda ring: ring.me.id ^ place)[:36]
+            kept = [ring for ring in near if ring.me.id < place][:4]
+            dead = [ring for ring in near if ring not in kept]
+            await asyncio.gather(*(ring.close() for ring in dead))
+            ids = sorted(ring.me.id for ring in rings if ring not in dead)
+            asker = next(ring for ring in rings if ring not in dead + kept)
+            found = await asker.successor_list(place, 3, apart=True)
+            assert found[0].id == successor(ids, place)
+            assert all(other.id in ids for other in found)
+
+    network.run(program())
