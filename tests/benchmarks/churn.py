@@ -54,6 +54,8 @@ CHECK_EVERY_S = 10.0
 LOOKUP_EVERY_S = 2.0
 PROGRESS_EVERY_S = 600.0
 CPU_LIMIT_S = 1200.0
+WORK = ("ring: asked ", "ring: sent again", "ring: silent")
+"""What begins the names of the counters that tell what a ring's datagrams are for."""
 FULL, QUICK = (200, 120.0), (24, 10.0)
 """Nodes up on average, minutes of virtual time."""
 
@@ -98,6 +100,10 @@ class Churn:
         self.why: Counter[str] = Counter()
         self.examples: list[dict[str, Any]] = []
         self.tasks: set[asyncio.Task[None]] = set()
+        self.work: Counter[str] = Counter()
+        """What nodes that ended have asked of others."""
+        self.work_before: Counter[str] = Counter()
+        self.periods: list[dict[str, Any]] = []
 
     def run(self) -> dict[str, Any]:
         begun = time.process_time()
@@ -132,6 +138,7 @@ class Churn:
                     "datagrams",
                 )
             },
+            "per_node_s": self.periods,
             "why_not_found": dict(self.why),
             "examples": self.examples[:20],
         }
@@ -141,6 +148,7 @@ class Churn:
         await self._begin()
         await self._rest(SETTLE_S, begun)
         self.start = start = loop.time()
+        self._count_work(0.0, time.process_time() - begun)
         for home in self.homes:
             self._spawn(self._live(home))
         self._spawn(self._end_bootstrap())
@@ -153,6 +161,7 @@ class Churn:
                 self._spawn(self._look_up())
                 next_lookup += LOOKUP_EVERY_S
             if loop.time() >= next_word:
+                self._count_work(loop.time() - start, time.process_time() - begun)
                 self._say_how_far(loop.time() - start, time.process_time() - begun)
                 next_word += PROGRESS_EVERY_S
             await asyncio.sleep(max(0.0, min(next_check, next_lookup) - loop.time()))
@@ -160,6 +169,29 @@ class Churn:
         self.counts["datagrams"] = sum(self.network.sent.values())
         await self._finish()
         return ended
+
+    def _count_work(self, virtual_s: float, cpu_s: float) -> None:
+        """Keep what one node asked of others per second in the last period, and what it keeps at its end."""
+        up = [home.ring for home in self.homes if home.ring]
+        so_far = self.work + Counter(datagrams=sum(self.network.sent.values()))
+        for ring in up:
+            so_far.update(_work_of(ring))
+        before, self.work_before = self.work_before, so_far
+        if not virtual_s:  # what the ring did before the run began is no part of it
+            return
+        node_s = PROGRESS_EVERY_S * self.nodes
+        rates = {name: round((so_far[name] - before[name]) / node_s, 3) for name in sorted(so_far)}
+        wall = self.network.clock()
+        held = [len(home.store.held(wall)) for home in self.homes if home.ring]
+        self.periods.append(
+            {
+                "minute": round(virtual_s / 60),
+                "cpu_s": round(cpu_s, 1),
+                "pieces held": round(sum(held) / max(1, len(up)), 1),
+                "contacts": round(sum(len(ring.peers()) for ring in up) / max(1, len(up)), 1),
+                **rates,
+            }
+        )
 
     def _say_how_far(self, virtual_s: float, cpu_s: float) -> None:
         counts = self.counts
@@ -277,6 +309,7 @@ class Churn:
         ring, upkeep, running = home.ring, home.upkeep, home.running
         assert ring is not None
         home.cache = ring.peers()
+        self.work.update(_work_of(ring))
         now = asyncio.get_running_loop().time()
         for aor in {aor for aor, _ in home.store.held(self.network.clock())}:
             self.ends.setdefault(aor, []).append((now, home.number))
@@ -396,6 +429,10 @@ class Churn:
             if len({number for _, number in ends[first:last]}) > N - K:
                 return True
         return False
+
+
+def _work_of(ring: KademliaRing) -> dict[str, int]:
+    return {name: count for name, count in ring.counters().items() if name.startswith(WORK)}
 
 
 def measure(*, quick: bool) -> dict[str, Any]:
