@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.chord_server import ChordServer
-from overlay.ring.handover import MAX_HEIRS, Handover
+from overlay.ring.handover import MAX_HEIRS, STRETCH, Handover
 from overlay.ring.holder import Holder
 from overlay.ring.holder_calls import HolderCalls
-from overlay.ring.ids import Peer, RingId, clockwise_from, is_in_reach, is_link_local, is_sendable
+from overlay.ring.ids import Peer, RingId, is_in_reach, is_link_local, is_sendable
 from overlay.ring.listed import OverlayKeys
 from overlay.ring.repair import Repair
 from overlay.ring.retransmission import PATIENT
@@ -157,7 +157,8 @@ class KademliaRing:
         rpc = self._server.rpc
         # who is silent among them inherits nothing: a user who leaves waits for no look-up
         if hand_over:
-            await self._handover.leave_to(clockwise_from(self.me.id, rpc.around(self.me.id, MAX_HEIRS))[:MAX_HEIRS])
+            near = rpc.around(self.me.id, max(MAX_HEIRS, STRETCH))
+            await self._handover.leave_to(near, ring_size=len(self.peers()) + 1)
         # with whom there is no session, this node is no contact of theirs
         known = (peer for peer in rpc.contacts() if self._sessions.peer_at(peer.address) is not None)
         await asyncio.gather(*(rpc.ask(peer, "leave") for peer in known))
