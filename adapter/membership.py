@@ -383,8 +383,6 @@ class Membership:
         """From time to time: write down whom to join through, find a lost ring again, renew what grows old."""
         renew_at = 0.0
         while not self._stopping.is_set():
-            # a change of the ring is written down soon: who is killed the next minute comes back by it
-            self._news.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REJOIN_EVERY_S):
                     await self._stopping.wait()
@@ -394,6 +392,9 @@ class Membership:
                         await self._news.wait()
             if self.running is None or self._stopping.is_set():
                 continue
+            # a change of the ring is written down soon: who is killed the next minute comes back by it; one that comes
+            # while the rest of this goes on is not lost either
+            self._news.clear()
             for ring in self.running.views:
                 if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):
                     with contextlib.suppress(RingUnreachable):
