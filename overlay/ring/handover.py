@@ -80,9 +80,9 @@ class Handover:
             # what was not handed over is still on the other holders, and its owner's upkeep puts it back
             return
 
-    async def look_at_predecessor(self, peers: Sequence[Peer]) -> None:
+    async def look_at_predecessor(self, near: Sequence[Peer], *, ring_size: int) -> None:
         """Find out whether the predecessor changed; a while after it did, give to others what lies in their stretch."""
-        predecessor = max(peers, key=lambda peer: clockwise(self._me, peer.id), default=None)
+        predecessor = max(near, key=lambda peer: clockwise(self._me, peer.id), default=None)
         now = self._clock()
         if predecessor is None:
             self._predecessor, self._before, self._due = None, None, None
@@ -91,7 +91,7 @@ class Handover:
             self._predecessor, self._due = predecessor.id, now + NEWCOMER_DELAY_S
         elif self._due is not None and self._due <= now:
             self._due = None
-            await self._endow(predecessor, ring_size=len(peers) + 1)
+            await self._endow(predecessor, ring_size=ring_size)
 
     def _users(self) -> list[str]:
         return sorted({aor for aor, _ in self._store.held(self._clock())})

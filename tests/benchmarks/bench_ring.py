@@ -16,6 +16,7 @@ import importlib
 import importlib.util
 import json
 import math
+import multiprocessing
 import os
 import sys
 import time
@@ -99,7 +100,8 @@ def _simulated(*, quick: bool, others: Sequence[str]) -> dict[str, Any]:
     """Ask rings of all sizes in virtual time, and let other modules simulate: one process a core, the longest first."""
     sizes = QUICK_SIZES if quick else SIZES
     result: dict[str, Any] = {"exact": {}, "look_ups": {}}
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    # new processes: a copy of this one would drag along what the loopback part has left
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
         beside = {name: pool.submit(_measure_other, name, quick=quick) for name in others}
         under_way = {
             pool.submit(
