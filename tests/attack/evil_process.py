@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import adapter.membership
+import adapter.device_node
 from adapter.cli import main
 from adapter.state import StateDir
 from bootstrap.keys import load
@@ -116,6 +116,6 @@ def obeying(tongue: Tongue) -> type[EvilRing]:
 
 if __name__ == "__main__":
     tongue = Tongue(Path(sys.argv[1]))
-    adapter.membership.KademliaRing = obeying(tongue)  # type: ignore[misc]
-    adapter.membership.RecordStore = LyingStore  # type: ignore[misc]
+    adapter.device_node.KademliaRing = obeying(tongue)  # type: ignore[misc]
+    adapter.device_node.RecordStore = LyingStore  # type: ignore[misc]
     sys.exit(main(sys.argv[2:]))
