@@ -30,3 +30,4 @@ async def test_fewer_than_k_lying_programs_forge_nothing_and_stop_no_call(rows, 
 @pytest.mark.parametrize("attack", ["drop", "garbage", "chosen key, colluding", "leaked, solving"])
 async def test_the_lies_were_met(rows, attack):
     assert rows[attack]["felt"] > 0
+    assert rows[plan.NOBODY]["felt"] == 0
