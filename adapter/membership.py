@@ -120,7 +120,7 @@ class Membership:
     @property
     def joined(self) -> bool:
         """Whether the node runs and knows another one."""
-        return self.running is not None and bool(self.running.peers())
+        return self.running is not None and self.running.size() > 1
 
     @property
     def running(self) -> KademliaRing | TwoRings | None:

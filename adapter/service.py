@@ -225,7 +225,7 @@ class AdapterService:
             "node": "" if running is None else f"{running.me.id:040x}",
             "overlay": membership.overlay,
             **door_report(self._endpoint, self._fingerprint),
-            "nodes": 0 if running is None else len(running.peers()) + 1,
+            "nodes": 0 if running is None else running.size(),
             "users": [user_report(user, membership, phones[user]) for user in self.users],
             "warnings": [*one_way_warnings(phones), *flood_warnings(on_ring), *revocation_warnings(membership)],
             "liars": liars_report(membership.liars.all(time.time())),

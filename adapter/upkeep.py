@@ -183,7 +183,7 @@ class Upkeep:
 
     async def _turn(self) -> tuple[bool, bool]:
         """Do what is due; return whether something was moved, and whether there is nothing left to do."""
-        ring_size = len(self._ring.peers()) + 1
+        ring_size = self._ring.size()
         self._is_wide = ring_size > 2 * self._n
         if not self._is_wide or self._last.copies not in {None, has_copies(ring_size, self._n)}:
             done = await self.round()

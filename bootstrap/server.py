@@ -248,7 +248,7 @@ class BootstrapServer:
         await self._ring.leave()
 
     def _ring_changed(self, _peers: frozenset[Peer]) -> None:
-        self._report({"event": "ring", "nodes": len(self._ring.peers()) + 1})
+        self._report({"event": "ring", "nodes": self._ring.size()})
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.get_running_loop().create_task(self._keep_peers())
 

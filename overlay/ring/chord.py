@@ -115,3 +115,6 @@ class Chord(Protocol):
 
     def peers(self) -> list[Peer]:
         """Return the nodes known to live, this one not among them, in order of id."""
+
+    def size(self) -> int:
+        """Return how many nodes are known to live, this one included; cheaper than peers()."""

@@ -111,7 +111,7 @@ class ChordServer(Server):
         while (ring_id := walk.next_lookup()) is not None:
             nearest = await look_up(ring_id)
             # fewer than K are the whole ring, unless they are left of those whom everybody still takes for living
-            is_small = len(self.rpc.contacts()) < MAX_CONTACTS
+            is_small = self.rpc.count() < MAX_CONTACTS
             walk.learn(nearest, me=self.me, complete_at=MAX_CONTACTS if is_small else 1)
         return walk.found
 
@@ -139,9 +139,8 @@ class ChordServer(Server):
     async def hearsay(self, ring_id: RingId, count: int, *, informants: int = NEAREST) -> AsyncIterator[list[Peer]]:
         """Ask known nodes, so many on either side of an id, who is around it; give each answer as it comes."""
         near = around(self.rpc.around(ring_id), ring_id, informants)
-        tasks = [self.rpc.spawn(self.rpc.call_around(peer, ring_id), name="ring hearsay") for peer in near]
-        for done in asyncio.as_completed([task for task in tasks if task is not None]):
-            answered, named = await done
+        for done in asyncio.as_completed([self.rpc.ask_around(peer, ring_id) for peer in near]):
+            answered, named = self.rpc.named(await done)
             if answered:
                 fresh = (peer for peer in named if not self.rpc.is_suspect(peer))
                 yield sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
@@ -178,7 +177,8 @@ class ChordServer(Server):
             if not near:
                 return
             asked.update(near)
-            answers = await asyncio.gather(*(self.rpc.call_around(peer, me.id) for peer in near))
+            outcomes = await asyncio.gather(*(self.rpc.ask_around(peer, me.id) for peer in near))
+            answers = [self.rpc.named(outcome) for outcome in outcomes]
             known.update(peer for _, named in answers for peer in named if not self.rpc.is_suspect(peer))
             known.difference_update(peer for peer, (answered, _) in zip(near, answers, strict=True) if not answered)
 

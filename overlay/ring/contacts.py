@@ -80,9 +80,17 @@ def peer_of(node: Node) -> Peer:
 
 def encode_contacts(nodes: Iterable[Node]) -> list[tuple[Any, ...]]:
     """Return the nodes as an answer to find_node, the first ones where not all fit."""
-    chosen = list(islice(nodes, MAX_CONTACTS))
-    contacts = [(node.id, node.ip, node.port) for node in chosen]
-    hosts = [node.ip or "" for node in chosen]
+    return _that_fit([(node.id, node.ip, node.port) for node in islice(nodes, MAX_CONTACTS)])
+
+
+def encode_peers(peers: Iterable[Peer]) -> list[tuple[Any, ...]]:
+    """Return the peers as encode_contacts does their nodes."""
+    return _that_fit([(id_to_bytes(peer.id), peer.host, peer.port) for peer in islice(peers, MAX_CONTACTS)])
+
+
+def _that_fit(contacts: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Leave the last ones out where not all fit."""
+    hosts = [host or "" for _, host, _ in contacts]
     while CONTACT_OVERHEAD_BYTES * len(contacts) + len("".join(hosts)) > MAX_CONTACT_BYTES:
         contacts.pop()
         hosts.pop()

@@ -25,6 +25,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from overlay.errors import LocalError
 from overlay.ring.ids import RING_SIZE, Peer, RingId, clockwise
 from overlay.ring.neighbourhood import NAMED, SIDE, around
 from overlay.ring.stages import Stage
@@ -32,6 +33,7 @@ from overlay.ring.stages import Stage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from overlay.ring.datagrams import Outcome
     from overlay.ring.protocol import HardProtocol
 
 MAX_REQUESTS: Final = 24
@@ -88,16 +90,13 @@ class IntervalSearch:
         while not self._is_void:
             order = self._alive()
             self._ask_more(order)
-            stages = {self._stages[peer] for peer in order}
+            stages = [self._stages[peer] for peer in order]
             # where somebody fell silent more are asked than are needed: enough witnesses are waited for, and not all
             if (Stage.ASKED not in stages or self._silent) and self._is_confirmed(order):
                 if not self._ask_again(order):
                     interval = Interval(predecessor=order[-1], owner=order[0])
                     return interval if self._is_likely(interval) else None
-            elif Stage.NEW in {self._stages[order[0]], self._stages[order[-1]]} or not stages & {
-                Stage.ASKED,
-                Stage.LATE,
-            }:
+            elif Stage.NEW in (stages[0], stages[-1]) or not (Stage.ASKED in stages or Stage.LATE in stages):
                 break
             self._progress.clear()
             await self._progress.wait()
@@ -107,7 +106,7 @@ class IntervalSearch:
     def _alive(self) -> list[Peer]:
         """Return all that have not failed, clockwise from the place: the owner is the first, the predecessor last."""
         alive = (peer for peer, stage in self._stages.items() if stage is not Stage.FAILED)
-        return sorted(alive, key=lambda peer: clockwise(self._place, peer.id))
+        return sorted(alive, key=lambda peer: (peer.id - self._place) % RING_SIZE)
 
     def _ask_more(self, order: list[Peer]) -> None:
         """Ask the nearest on either side, and one more on each for every node that was late."""
@@ -153,17 +152,18 @@ class IntervalSearch:
         if self.requests >= MAX_REQUESTS or step > MAX_STEPS:
             return
         about = self._place if place is None else place
-        call = self._protocol.call_around(peer, about, on_late=lambda: self._late(peer))
-        task = self._protocol.spawn(call, name="ring interval")
-        if task is None:
+        try:
+            outcome = self._protocol.ask_around(peer, about, on_late=lambda: self._late(peer))
+        except LocalError:  # as in a full look-up, which goes on from here
+            self._is_void = True
             return
         self.requests += 1
         self.steps = max(self.steps, step)
         self._stages[peer] = Stage.ASKED
-        task.add_done_callback(lambda done: self._done(peer, done))
+        outcome.add_done_callback(lambda done: self._done(peer, done))
 
-    def _done(self, peer: Peer, task: asyncio.Task[tuple[bool, tuple[Peer, ...]]]) -> None:
-        answered, named = (False, ()) if task.cancelled() or task.exception() is not None else task.result()
+    def _done(self, peer: Peer, outcome: asyncio.Future[Outcome]) -> None:
+        answered, named = (False, ()) if outcome.cancelled() else self._protocol.named(outcome.result())
         stage = self._stages[peer]
         if answered and stage is not Stage.FAILED:
             for other in self._named[peer.id]:

@@ -158,7 +158,7 @@ class KademliaRing:
         # who is silent among them inherits nothing: a user who leaves waits for no look-up
         if hand_over:
             near = rpc.around(self.me.id, max(MAX_HEIRS, STRETCH))
-            await self._handover.leave_to(near, ring_size=len(self.peers()) + 1)
+            await self._handover.leave_to(near, ring_size=self.size())
         # with whom there is no session, this node is no contact of theirs
         known = (peer for peer in rpc.contacts() if self._sessions.peer_at(peer.address) is not None)
         await asyncio.gather(*(rpc.ask(peer, "leave") for peer in known))
@@ -196,7 +196,7 @@ class KademliaRing:
         rpc = self._server.rpc
         if peer.id == self.me.id:
             return rpc.around(ring_id)
-        answered, named = await rpc.call_around(peer, ring_id)
+        answered, named = rpc.named(await rpc.ask_around(peer, ring_id))
         return [one for one in named if not rpc.is_suspect(one)] if answered else None
 
     async def put(
@@ -261,6 +261,10 @@ class KademliaRing:
     def peers(self) -> list[Peer]:
         """Return the contacts that live, in order of id."""
         return self._server.rpc.contacts()
+
+    def size(self) -> int:
+        """Return how many living nodes are known here, this one included."""
+        return self._server.rpc.count() + 1
 
     def seeds(self) -> list[Peer]:
         """Return whom to join through another time."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from kademlia.protocol import KademliaProtocol
 
 from overlay.errors import LocalError, RemoteError
-from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, node_of, peer_of, target
+from overlay.ring.contacts import MAX_CONTACTS, decode_contacts, encode_contacts, encode_peers, node_of, peer_of, target
 from overlay.ring.datagrams import HardRpc, Outcome
-from overlay.ring.ids import RING_SIZE, Peer, clockwise, id_from_bytes, id_to_bytes, is_in_reach
+from overlay.ring.ids import RING_SIZE, Peer, id_from_bytes, id_to_bytes, is_in_reach
 from overlay.ring.liveness import SUSPECT_S
 from overlay.ring.neighbourhood import NAMED, Neighbourhood, around
 from overlay.ring.retransmission import QUICK, Patience
@@ -134,6 +134,12 @@ class HardProtocol(HardRpc, KademliaProtocol):
         peers = sorted((*everybody.values(), *beside), key=_by_id) if beside else everybody.values()
         return [peer for peer in peers if peer.id not in suspects]
 
+    def count(self) -> int:
+        """Return how many contacts are not under suspicion, without looking at each."""
+        beside = sum(not self.router.knows(peer.id) for peer in self.neighbourhood)
+        suspects = self.liveness.suspects(self._loop.time())
+        return len(self.router) + beside - sum(self._contact(ring_id) is not None for ring_id in suspects)
+
     def suspects(self) -> list[Peer]:
         """Return the contacts that were silent lately, in order of id."""
         found = (self._contact(ring_id) for ring_id in self.liveness.suspects(self._loop.time()))
@@ -147,18 +153,22 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def around(self, ring_id: RingId, count: int = NAMED) -> list[Peer]:
         """Return the living contacts nearest before a place and nearest at or after it, `count` on each side."""
         suspects = self.liveness.suspects(self._loop.time())
-        near = [peer_of(node) for node in self.router.around(ring_id, count, without=suspects)]
-        known = {peer.id for peer in near}
+        near = self.router.around(ring_id, count, without=suspects)
         # where the table names enough on both sides, a neighbour matters only between them
-        first, width = (
-            (near[0].id, clockwise(near[0].id, near[-1].id)) if len(near) == 2 * count else (ring_id, RING_SIZE)
-        )
-        near += [
+        first, width = int(ring_id), RING_SIZE
+        if is_full := len(near) == 2 * count:
+            first = near[0].long_id
+            width = (near[-1].long_id - first) % RING_SIZE
+        known = {node.long_id for node in near}
+        beside = [
             peer
             for peer in self.neighbourhood
-            if clockwise(first, peer.id) < width and peer.id not in known and peer.id not in suspects
+            if (peer.id - first) % RING_SIZE < width and peer.id not in known and peer.id not in suspects
         ]
-        return around(near, ring_id, count)
+        if is_full and not beside:
+            # already in order of the circle, from the farthest before the place on
+            return [peer_of(node) for node in near[count:] + near[:count]]
+        return around([*map(peer_of, near), *beside], ring_id, count)
 
     def neighbors(self, ring_id: RingId, count: int = MAX_CONTACTS, *, exclude: RingId | None = None) -> list[Node]:
         """Return the contacts nearest to an id that are not under suspicion, nearest first."""
@@ -213,12 +223,12 @@ class HardProtocol(HardRpc, KademliaProtocol):
             self.counters[flaw.reason] += 1
             return False, ()
 
-    async def call_around(
+    def ask_around(
         self, peer: Peer, ring_id: RingId, *, on_late: Callable[[], None] | None = None
-    ) -> tuple[bool, tuple[Peer, ...]]:
-        """Ask a node for its contacts nearest on either side of a place; an unsound answer counts as silence."""
+    ) -> asyncio.Future[Outcome]:
+        """Ask a node for its contacts nearest on either side of a place; named() reads the answer."""
         arguments = (self.source_node.id, id_to_bytes(ring_id))
-        return self.named(await self.request(peer.address, peer.id, "around", *arguments, on_late=on_late))
+        return self.request(peer.address, peer.id, "around", *arguments, on_late=on_late)
 
     async def call_ping(self, node_to_ask: Node, *, patience: Patience = QUICK) -> Outcome:
         """Ask a node whether it lives."""
@@ -251,9 +261,8 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def rpc_around(self, sender: Peer, nodeid: bytes, key: bytes) -> list[tuple[Any, ...]]:
         """Name the contacts nearest on either side of a place, the asking node left out."""
         _check_name(sender, nodeid)
-        near = self.around(id_from_bytes(key), NAMED + 1)
-        others = around((peer for peer in near if peer.id != sender.id), id_from_bytes(key))
-        return encode_contacts(map(node_of, others))
+        near = [peer for peer in self.around(id_from_bytes(key), NAMED + 1) if peer.id != sender.id]
+        return encode_peers(near if len(near) <= 2 * NAMED else near[:NAMED] + near[-NAMED:])
 
     def rpc_store(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse: what is kept here is checked first."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kademlia.node import Node
 
-    from overlay.ring.ids import Peer
+    from overlay.ring.ids import Peer, RingId
 
 BUCKET_CONTACTS: Final = 2 * MAX_CONTACTS
 REPLACEMENT_FACTOR: Final = 1
@@ -76,6 +76,8 @@ class ExactRoutingTable(RoutingTable):
     def flush(self) -> None:
         """Forget every contact. The range ends at the last id, so that halves are aligned blocks of ids."""
         self.buckets = [Bucket(0, RING_SIZE - 1, self.ksize)]
+        self._last_ids = [RING_SIZE - 1]
+        """The last id of each bucket, so that the one of an id is found without looking into them."""
         self._in_order: list[Node] | None = None
 
     def in_order(self) -> list[Node]:
@@ -96,20 +98,31 @@ class ExactRoutingTable(RoutingTable):
         """Return the contact with the id of `node`."""
         return self.buckets[self.get_bucket_for(node)][node.id]
 
+    def knows(self, ring_id: RingId) -> bool:
+        """Tell whether a contact has this id."""
+        return ring_id.to_bytes(ID_BYTES, "big") in self._bucket_of(ring_id).nodes
+
+    def _bucket_of(self, ring_id: int) -> KBucket:
+        return self.buckets[bisect_left(self._last_ids, ring_id)]
+
+    def split_bucket(self, index: int) -> None:
+        """Put both halves of a bucket in its place."""
+        super().split_bucket(index)
+        self._last_ids = [bucket.range[1] for bucket in self.buckets]
+
     def get_bucket_for(self, node: Node) -> int:
         """Return the index of the bucket in whose range the id lies, ends included."""
-        return bisect_left(self.buckets, node.long_id, key=_last_id)
+        return bisect_left(self._last_ids, node.long_id)
 
     def refresh(self, peer: Peer) -> bool:
         """Make a contact the youngest of its bucket; False where it is none, or another address than this one's."""
-        place: int = peer.id
-        bucket = self.buckets[bisect_left(self.buckets, place, key=_last_id)]
+        nodes = self._bucket_of(peer.id).nodes
         node_id = peer.id.to_bytes(ID_BYTES, "big")
-        known = bucket.nodes.get(node_id)
+        known = nodes.get(node_id)
         if known is None or known.ip != peer.host or known.port != peer.port:
             return False
-        del bucket.nodes[node_id]
-        bucket.nodes[node_id] = known
+        del nodes[node_id]
+        nodes[node_id] = known
         return True
 
     def add_contact(self, node: Node) -> None:
@@ -147,8 +160,7 @@ class ExactRoutingTable(RoutingTable):
 
     def nearest(self, wanted: int, count: int, *, exclude: int | None = None) -> list[Node]:
         """Return the `count` contacts nearest to an id, as find_neighbors does; no bucket counts as looked up."""
-        own = self.buckets[bisect_left(self.buckets, wanted, key=_last_id)]
-        found = list(own.nodes.values())
+        found = list(self._bucket_of(wanted).nodes.values())
         # Buckets are aligned blocks, so all ids of one are nearer than all of another: nearest block first, and no
         # more blocks than are needed.
         others = [] if len(found) > count else sorted(self.buckets, key=lambda bucket: _distance(bucket, wanted))[1:]
@@ -175,11 +187,6 @@ class ExactRoutingTable(RoutingTable):
             return ordered[start:] + ordered[:start]
         start = bisect_left(ordered, place, key=_long_id) - count
         return [ordered[at % len(ordered)] for at in range(start, start + 2 * count)]
-
-
-def _last_id(bucket: KBucket) -> int:
-    last: int = bucket.range[1]
-    return last
 
 
 def _long_id(node: Node) -> int:

@@ -95,7 +95,7 @@ class Spread:
         """
         if not positions:
             return {}
-        if len(self._server.rpc.contacts()) >= MAX_CONTACTS:
+        if self._server.rpc.count() >= MAX_CONTACTS:
             nearest = await asyncio.gather(*(self._server.successor(at) for at in positions.values()))
             if len(set(nearest)) == len(positions):
                 return dict(zip(positions, nearest, strict=True))

@@ -81,7 +81,7 @@ class Stabilisation:
         self._has_changed = False
         server = self._server
         await self._ping(server.rpc.suspects())
-        if not server.rpc.contacts():
+        if not server.rpc.count():
             await self._ping([*server.rpc.lost, *server.rpc.suspects()])
         elif server.rpc.lost:
             # somebody who comes back after a cut of the network knows the other half of the ring

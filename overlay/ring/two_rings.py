@@ -77,7 +77,7 @@ class TwoRings:
             await ring.join(in_reach(contacts, ring))
         except RingUnreachable:
             return False
-        return bool(ring.peers())
+        return ring.size() > 1
 
     async def leave(self) -> None:
         """Leave both; names that came by both are handed over twice only where the second ring has other nodes."""
@@ -181,6 +181,10 @@ class TwoRings:
     def peers(self) -> list[Peer]:
         """Return the contacts that live, each node once, in order of id."""
         return sorted({peer.id: peer for ring in reversed(self.views) for peer in ring.peers()}.values())
+
+    def size(self) -> int:
+        """Return how many living nodes are known here, this one included."""
+        return len(self.peers()) + 1
 
     def seeds(self) -> list[Peer]:
         """Return whom to join through another time, by turns of either ring; a node in both is named twice."""

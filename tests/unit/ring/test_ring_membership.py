@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
+from overlay.ring.contacts import encode_contacts, node_of
 from overlay.ring.handover import NEWCOMER_DELAY_S
-from overlay.ring.ids import RingId, piece_position
+from overlay.ring.ids import RingId, id_to_bytes, piece_position
+from overlay.ring.neighbourhood import NAMED, around
 from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle
 from tests.support.members import TestOverlay
@@ -288,5 +290,31 @@ def test_a_full_look_up_that_finds_few_among_many_dead_does_not_take_them_for_th
             found = await asker.successor_list(place, 3, apart=True)
             assert found[0].id == successor(ids, place)
             assert all(other.id in ids for other in found)
+
+    network.run(program())
+
+
+def test_how_many_a_node_knows_and_whom_it_names_around_a_place_agree_with_a_list_of_all_contacts():
+    network, overlay = world(9)
+    dice = random.Random(9)
+
+    async def program():
+        async with warmed(overlay, 100, dice, host=HOST) as rings:
+            for ring in (dead := dice.sample(rings, 15)):
+                await ring.close()
+            living = [ring for ring in rings if ring not in dead]
+            for ring in living[::8]:
+                # some of the dead fall under suspicion on the way
+                await asyncio.gather(*(ring.find_successor(RingId(dice.getrandbits(160))) for _ in range(6)))
+                rpc = ring._server.rpc
+                assert ring.size() == len(ring.peers()) + 1
+                for place in (RingId(dice.getrandbits(160)), dice.choice(ring.peers()).id):
+                    for count in (1, NAMED, 2 * NAMED + 1):
+                        assert rpc.around(place, count) == around(ring.peers(), place, count)
+                    asker = around(ring.peers(), place, 1)[0]
+                    others = [peer for peer in ring.peers() if peer != asker]
+                    named = rpc.rpc_around(asker, id_to_bytes(asker.id), id_to_bytes(place))
+                    assert named == encode_contacts(map(node_of, around(others, place)))
+            assert any(ring._server.rpc.suspects() for ring in living)
 
     network.run(program())
