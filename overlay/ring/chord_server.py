@@ -140,7 +140,7 @@ class ChordServer(Server):
         """Ask known nodes, so many on either side of an id, who is around it; give each answer as it comes."""
         near = around(self.rpc.around(ring_id), ring_id, informants)
         for done in asyncio.as_completed([self.rpc.ask_around(peer, ring_id) for peer in near]):
-            answered, named = self.rpc.named(await done)
+            answered, named = self.rpc.named_around(await done)
             if answered:
                 fresh = (peer for peer in named if not self.rpc.is_suspect(peer))
                 yield sorted(fresh, key=lambda peer: clockwise(ring_id, peer.id))[:count]
@@ -178,7 +178,7 @@ class ChordServer(Server):
                 return
             asked.update(near)
             outcomes = await asyncio.gather(*(self.rpc.ask_around(peer, me.id) for peer in near))
-            answers = [self.rpc.named(outcome) for outcome in outcomes]
+            answers = [self.rpc.named_around(outcome) for outcome in outcomes]
             known.update(peer for _, named in answers for peer in named if not self.rpc.is_suspect(peer))
             known.difference_update(peer for peer, (answered, _) in zip(near, answers, strict=True) if not answered)
 

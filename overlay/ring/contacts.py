@@ -97,13 +97,13 @@ def _that_fit(contacts: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return contacts
 
 
-def decode_contacts(value: Any, *, me: Peer) -> tuple[Peer, ...]:
-    """Read the contacts of an answer; RemoteError when one of them is unsound: a node that lies once lies.
+def decode_contacts(value: Any, *, me: Peer, limit: int = MAX_CONTACTS) -> tuple[Peer, ...]:
+    """Read the contacts of an answer, up to `limit`; RemoteError when one is unsound: a node that lies once lies.
 
     This node itself is left out, by id and by address, as are addresses that our socket cannot send to: of the other
     IP version, of a link where ours is of none, and the other way round.
     """
-    if not isinstance(value, list) or len(value) > MAX_CONTACTS:
+    if not isinstance(value, list) or len(value) > limit:
         raise RemoteError("contacts are no list, or too many")
     contacts: dict[RingId, Peer] = {}
     for item in value:

@@ -96,12 +96,18 @@ class IntervalSearch:
                 if not self._ask_again(order):
                     interval = Interval(predecessor=order[-1], owner=order[0])
                     return interval if self._is_likely(interval) else None
-            elif Stage.NEW in (stages[0], stages[-1]) or not (Stage.ASKED in stages or Stage.LATE in stages):
+            elif Stage.NEW in (stages[0], stages[-1]):
+                break
+            if not self._can_go_on():
                 break
             self._progress.clear()
             await self._progress.wait()
         # those still under way go on by themselves: their silence is worth knowing
         return None
+
+    def _can_go_on(self) -> bool:
+        """Tell whether it is worth waiting: where nobody may still answer, nothing would ever wake this search."""
+        return not self._is_void and any(stage is Stage.ASKED or stage is Stage.LATE for stage in self._stages.values())
 
     def _alive(self) -> list[Peer]:
         """Return all that have not failed, clockwise from the place: the owner is the first, the predecessor last."""
@@ -110,10 +116,12 @@ class IntervalSearch:
 
     def _ask_more(self, order: list[Peer]) -> None:
         """Ask the nearest on either side, and one more on each for every node that was late."""
+        # no more than ENOUGH at a time are waited for beyond the nearest: who names many that do not exist gains little
+        wanted = min(self._silent, ENOUGH)
         for side in (order, order[::-1]):
             prompt = answered = 0
             for peer in side:
-                if prompt > self._silent or answered == ENOUGH:
+                if prompt > wanted or answered == ENOUGH:
                     break
                 if self._stages[peer] is Stage.NEW:
                     self._ask(peer)
@@ -133,7 +141,10 @@ class IntervalSearch:
         return sum(self._stages[peer] is Stage.ANSWERED for peer in near) >= min(WITNESSES, len(near))
 
     def _ask_again(self, order: list[Peer]) -> bool:
-        """Ask an end who is beside itself where so many are dead between it and the place that no others were named."""
+        """Ask an end who is beside itself where so many are dead between it and the place that no others were named.
+
+        Tell whether there was such an end; one that cannot be asked any more voids the interval.
+        """
         failed = [peer for peer, stage in self._stages.items() if stage is Stage.FAILED]
         nearer = (
             sum(clockwise(self._place, peer.id) < clockwise(self._place, order[0].id) for peer in failed),
@@ -143,27 +154,29 @@ class IntervalSearch:
         for end, dead in zip((order[0], order[-1]), nearer, strict=True):
             if dead >= NAMED and end not in self._asked_again and end != self._protocol.me:
                 self._asked_again.add(end)
-                self._ask(end, end.id)
+                self._is_void = not self._ask(end, end.id) or self._is_void
                 asked = True
         return asked
 
-    def _ask(self, peer: Peer, place: RingId | None = None) -> None:
+    def _ask(self, peer: Peer, place: RingId | None = None) -> bool:
+        """Ask a node who is around a place; tell whether that was still possible."""
         step = self._steps_to[peer]
         if self.requests >= MAX_REQUESTS or step > MAX_STEPS:
-            return
+            return False
         about = self._place if place is None else place
         try:
             outcome = self._protocol.ask_around(peer, about, on_late=lambda: self._late(peer))
         except LocalError:  # as in a full look-up, which goes on from here
             self._is_void = True
-            return
+            return False
         self.requests += 1
         self.steps = max(self.steps, step)
         self._stages[peer] = Stage.ASKED
         outcome.add_done_callback(lambda done: self._done(peer, done))
+        return True
 
     def _done(self, peer: Peer, outcome: asyncio.Future[Outcome]) -> None:
-        answered, named = (False, ()) if outcome.cancelled() else self._protocol.named(outcome.result())
+        answered, named = (False, ()) if outcome.cancelled() else self._protocol.named_around(outcome.result())
         stage = self._stages[peer]
         if answered and stage is not Stage.FAILED:
             for other in self._named[peer.id]:

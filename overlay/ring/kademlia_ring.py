@@ -196,7 +196,7 @@ class KademliaRing:
         rpc = self._server.rpc
         if peer.id == self.me.id:
             return rpc.around(ring_id)
-        answered, named = rpc.named(await rpc.ask_around(peer, ring_id))
+        answered, named = rpc.named_around(await rpc.ask_around(peer, ring_id))
         return [one for one in named if not rpc.is_suspect(one)] if answered else None
 
     async def put(

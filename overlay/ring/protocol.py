@@ -212,13 +212,13 @@ class HardProtocol(HardRpc, KademliaProtocol):
         """Ask a node for those nearest to an id; named() reads the answer. A look-up asks too often for a task each."""
         return self.request(peer.address, peer.id, "find_node", self.source_node.id, wanted.id, on_late=on_late)
 
-    def named(self, outcome: Outcome) -> tuple[bool, tuple[Peer, ...]]:
-        """Read an answer that names contacts; an unsound one is counted, and as good as silence."""
+    def named(self, outcome: Outcome, *, limit: int = MAX_CONTACTS) -> tuple[bool, tuple[Peer, ...]]:
+        """Read an answer that names up to `limit` contacts; an unsound one is counted, and as good as silence."""
         answered, value = outcome
         if not answered:
             return False, ()
         try:
-            return True, decode_contacts(value, me=self.me)
+            return True, decode_contacts(value, me=self.me, limit=limit)
         except RemoteError as flaw:
             self.counters[flaw.reason] += 1
             return False, ()
@@ -226,9 +226,13 @@ class HardProtocol(HardRpc, KademliaProtocol):
     def ask_around(
         self, peer: Peer, ring_id: RingId, *, on_late: Callable[[], None] | None = None
     ) -> asyncio.Future[Outcome]:
-        """Ask a node for its contacts nearest on either side of a place; named() reads the answer."""
+        """Ask a node for its contacts nearest on either side of a place; named_around() reads the answer."""
         arguments = (self.source_node.id, id_to_bytes(ring_id))
         return self.request(peer.address, peer.id, "around", *arguments, on_late=on_late)
+
+    def named_around(self, outcome: Outcome) -> tuple[bool, tuple[Peer, ...]]:
+        """Read an answer to ask_around; who names more than NAMED on each side does not mean them well."""
+        return self.named(outcome, limit=2 * NAMED)
 
     async def call_ping(self, node_to_ask: Node, *, patience: Patience = QUICK) -> Outcome:
         """Ask a node whether it lives."""

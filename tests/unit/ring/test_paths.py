@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from contextlib import asynccontextmanager
 
 import pytest
 
-from overlay.ring.contacts import MAX_CONTACTS, node_of, target
+from overlay.ring.contacts import MAX_CONTACTS, encode_contacts, node_of, target
 from overlay.ring.crawl import MAX_REQUESTS, FlowSpider
-from overlay.ring.ids import Peer
+from overlay.ring.ids import Peer, RingId
+from overlay.ring.neighbourhood import NAMED
 from overlay.ring.paths import PATHS, DisjointLookUp
 from overlay.ring.storage import RecordStore
 from tests.support.evil_ring import FAKE_HOST, Cabal, EvilRing
@@ -134,7 +136,7 @@ def test_a_third_of_liars_that_name_dead_contacts_keep_it_in_bounds_and_exact():
     network.run(program())
 
 
-@pytest.mark.parametrize("manner", ["drop", "reroute"])
+@pytest.mark.parametrize("manner", ["drop", "invent", "reroute"])
 def test_a_place_whose_ends_lie_is_found_through_others(manner):
     """The last node before a place is silent, or names nobody but its own kind: its owner is found all the same."""
     network = Network(seed=5)
@@ -149,6 +151,49 @@ def test_a_place_whose_ends_lie_is_found_through_others(manner):
             for liar, owner in zip(ordered[9:-1:10], ordered[10::10], strict=True):
                 asker = next(ring for ring in rings if ring not in evil and ring is not owner)
                 assert (await asker.find_successor(liar.me.id + 1)).id == owner.me.id
+
+    network.run(program())
+
+
+@pytest.mark.parametrize("liars", [1, 2, 4])
+@pytest.mark.parametrize("invented", [1, 3, 4, 6, 7, 8])
+def test_however_many_dead_nodes_liars_put_around_a_place_the_search_ends_and_is_exact(liars, invented):
+    """Each liar names dead nodes of its own right beside the place: their silences must end the search, not stop it."""
+    network = Network(seed=7)
+
+    async def program():
+        async with country(network, 60, seed=7) as rings:
+            ordered = sorted(rings, key=lambda ring: ring.me.id)
+            for first in range(4, 48, 11):
+                evil, owner = ordered[first : first + liars], ordered[first + liars]
+                for number, liar in enumerate(evil):
+                    liar.turn(lambda _asker, place, _count, number=number: dead_beside(place, number, invented))
+                asker = ordered[first - 4]
+                async with asyncio.timeout(4):
+                    assert (await asker.find_successor(evil[-1].me.id + 1)).id == owner.me.id
+                for liar in evil:
+                    liar.turn(None)
+
+    network.run(program())
+
+
+def dead_beside(place: int, liar: int, count: int) -> list[Peer]:
+    """Return nodes that do not exist, by turns before and after a place, each liar's nearer than the next one's."""
+    steps = [(8 * liar + number // 2 + 1) * (1 if number % 2 else -1) for number in range(count)]
+    return [Peer(id=RingId(place + step), host=FAKE_HOST, port=2000 + 100 * liar + abs(step)) for step in steps]
+
+
+def test_who_names_more_nodes_around_a_place_than_there_is_room_for_is_not_believed():
+    network = Network(seed=8)
+
+    async def program():
+        async with country(network, 30, seed=8) as rings:
+            asker, liar = rings[:2]
+            liar._server.rpc._answering._handlers["around"] = lambda *_: encode_contacts(
+                node_of(ring.me) for ring in rings[2 : 3 + 2 * NAMED]
+            )
+            assert await asker.around(liar.me, rings[9].me.id) is None
+            assert asker.counters()["ring: contacts are no list, or too many"] == 1
 
     network.run(program())
 
