@@ -177,12 +177,13 @@ class ExactRoutingTable(RoutingTable):
     def around(self, place: int, count: int, *, without: Collection[int] = ()) -> list[Node]:
         """Return the last contacts before a place and the first at or after it, `count` each, some ids left out.
 
-        In order of the circle: the one farthest before the place first, each once.
+        Each once, in order of the circle: the one farthest before the place first; where there are fewer than that, the
+        first at or after the place.
         """
         ordered = self.in_order()
         if without:
             ordered = [node for node in ordered if node.long_id not in without]
-        if len(ordered) <= 2 * count:
+        if len(ordered) < 2 * count:
             start = bisect_left(ordered, place, key=_long_id)
             return ordered[start:] + ordered[:start]
         start = bisect_left(ordered, place, key=_long_id) - count

@@ -318,3 +318,22 @@ def test_how_many_a_node_knows_and_whom_it_names_around_a_place_agree_with_a_lis
             assert any(ring._server.rpc.suspects() for ring in living)
 
     network.run(program())
+
+
+def test_a_node_that_knows_just_as_many_as_it_is_asked_for_names_each_of_them():
+    """Ten contacts are five on either side of any place: none of them is left out, whoever asks."""
+    network, overlay = world(10)
+    dice = random.Random(10)
+
+    async def program():
+        async with warmed(overlay, 2 * NAMED + 3, dice, host=HOST) as rings:
+            for ring in rings:
+                assert len(ring.peers()) == 2 * NAMED + 2
+                for asker in ring.peers():
+                    place = RingId(dice.getrandbits(160))
+                    assert ring._server.rpc.around(place, NAMED + 1) == around(ring.peers(), place, NAMED + 1)
+                    named = ring._server.rpc.rpc_around(asker, id_to_bytes(asker.id), id_to_bytes(place))
+                    others = [peer for peer in ring.peers() if peer != asker]
+                    assert named == encode_contacts(map(node_of, around(others, place)))
+
+    network.run(program())
