@@ -100,9 +100,10 @@ class HardRpc(RPCProtocol):
         call = Call(
             message_id=message_id, address=address, expected=expected, payload=payload, patience=patience, begun_at=now
         )
-        if len(self._window) >= MAX_CALLS:
+        is_question = method in QUESTIONS
+        if is_question and len(self._window) >= MAX_CALLS:
             raise LocalError("too many requests wait for their turn")
-        if method not in QUESTIONS or self._window.enter(message_id, call):
+        if not is_question or self._window.enter(message_id, call):
             try:
                 self._launch(call)
             except LocalError:

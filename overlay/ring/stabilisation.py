@@ -67,8 +67,8 @@ class Stabilisation:
     async def run(self) -> None:
         """Go round until cancelled."""
         while True:
-            await self._pause()
             try:
+                await self._pause()
                 await self.round()
             except Exception:
                 # a round that fails must not be the last one: without them a node is forgotten, and knows nobody

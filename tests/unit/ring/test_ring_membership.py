@@ -9,6 +9,7 @@ from overlay.ring.contacts import encode_contacts, node_of
 from overlay.ring.handover import NEWCOMER_DELAY_S
 from overlay.ring.ids import RingId, id_to_bytes, piece_position
 from overlay.ring.neighbourhood import NAMED, around
+from overlay.ring.retransmission import BRIEF
 from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle
 from tests.support.members import TestOverlay
@@ -64,6 +65,27 @@ def test_a_round_that_fails_is_not_the_last_one(caplog):
 
     network.run(program())
     assert "a round of stabilisation failed" in caplog.text
+
+
+def test_overload_while_suspects_are_pinged_does_not_end_stabilisation(monkeypatch):
+    """A node that has so much under way that not even a ping leaves goes on looking after its neighbours later."""
+    network, overlay = world(11)
+
+    async def program():
+        async with overlay.running(8, host=HOST) as rings:
+            busy, dead = rings[0], rings.pop(4)
+            gone, rpc = dead.me, busy._server.rpc
+            await dead.close()
+            await rpc.call_ping(node_of(gone), patience=BRIEF)
+            assert rpc.is_suspect(gone)
+            with monkeypatch.context() as patch:
+                patch.setattr("overlay.ring.calls.MAX_CALLS", 0)
+                await asyncio.sleep(3)
+            assert rpc.counters["stabilisation failed"] > 0
+            await asyncio.sleep(15)
+            assert gone not in busy.peers()
+
+    network.run(program())
 
 
 def test_a_join_is_told_to_everybody():

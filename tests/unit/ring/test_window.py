@@ -153,6 +153,11 @@ def test_a_crowd_without_end_is_an_error_of_our_own():
             asking.request(asked.address, asked.id, "fetch", b"alice", number)
         with pytest.raises(LocalError, match="wait for their turn"):
             asking.request(asked.address, asked.id, "fetch", b"alice", 0)
+        # a call and a goodbye wait for nobody's questions
+        under_way = len(asking._calls)
+        asking.request(asked.address, asked.id, "line", b"hello")
+        asking.request(asked.address, asked.id, "leave")
+        assert len(asking._calls) == under_way + 2
         await asking.close()
 
     network.run(program())
