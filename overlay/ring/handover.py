@@ -32,15 +32,25 @@ NEWCOMER_DELAY_S: Final = 15.0
 """Owners that are online move their pieces to a newcomer sooner, and know better which ones."""
 MAX_USERS_TO_NEWCOMERS: Final = 256
 WIDE_RING: Final = 4
-"""In a ring of so many nodes a piece lies, with its second copy, no more than STRETCH nodes behind its place."""
+"""In a ring of so many times n nodes a piece lies, with its second copy, fewer than STRETCH nodes behind its owner."""
 STRETCH: Final = 4
-"""Predecessors of whom a node may hold what lies in their stretches."""
+"""What lies between a node and the predecessor of this number may be there rightly."""
 
 
 class Handover:
     """Hands what one node holds to others."""
 
-    __slots__ = ("_before", "_calls", "_clock", "_due", "_find_successor", "_me", "_predecessor", "_store")
+    __slots__ = (
+        "_before",
+        "_calls",
+        "_clock",
+        "_due",
+        "_find_successor",
+        "_is_giving",
+        "_me",
+        "_predecessor",
+        "_store",
+    )
 
     def __init__(
         self,
@@ -61,6 +71,7 @@ class Handover:
         self._before: RingId | None = None
         """The predecessor of the time when others were endowed last; the first one at first."""
         self._due: float | None = None
+        self._is_giving = False
 
     async def leave_to(self, near: Sequence[Peer], *, ring_size: int) -> None:
         """Give every piece to the heir that holds the fewest of its user; give up after LEAVE_LIMIT_S.
@@ -81,7 +92,12 @@ class Handover:
             return
 
     async def look_at_predecessor(self, near: Sequence[Peer], *, ring_size: int) -> None:
-        """Find out whether the predecessor changed; a while after it did, give to others what lies in their stretch."""
+        """Find out whether the predecessor changed; a while after it did, give to others what lies in their stretch.
+
+        That may take minutes, and does not look again before it is done.
+        """
+        if self._is_giving:
+            return
         predecessor = max(near, key=lambda peer: clockwise(self._me, peer.id), default=None)
         now = self._clock()
         if predecessor is None:
@@ -91,7 +107,11 @@ class Handover:
             self._predecessor, self._due = predecessor.id, now + NEWCOMER_DELAY_S
         elif self._due is not None and self._due <= now:
             self._due = None
-            await self._endow(predecessor, ring_size=ring_size)
+            self._is_giving = True
+            try:
+                await self._endow(predecessor, ring_size=ring_size)
+            finally:
+                self._is_giving = False
 
     def _users(self) -> list[str]:
         return sorted({aor for aor, _ in self._store.held(self._clock())})

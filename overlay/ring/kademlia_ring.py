@@ -347,6 +347,7 @@ class KademliaRing:
     async def _after_round(self) -> None:
         self._store.sweep(self._clock())
         rpc = self._server.rpc
-        await self._handover.look_at_predecessor(rpc.around(self.me.id, 1), ring_size=len(rpc.router) + 1)
-        # by itself: the ring must not wait for it
-        self._server.rpc.spawn(self._repair.run_if_due(), name="repair of pieces")
+        # by themselves: the ring must not wait for them
+        look = self._handover.look_at_predecessor(rpc.around(self.me.id, 1), ring_size=len(rpc.router) + 1)
+        rpc.spawn(look, name="hand-over to newcomers")
+        rpc.spawn(self._repair.run_if_due(), name="repair of pieces")

@@ -117,3 +117,32 @@ async def newcomer_at(town: Town, place: RingId):
     town.rings.append(ring)
     await ring.join([owner.me])
     return ring
+
+
+def test_a_long_hand_over_does_not_keep_a_node_from_its_neighbours():
+    """While what is given to a newcomer is looked up, and that takes minutes, a dead neighbour is found out as ever."""
+    town = Town(5)
+
+    async def program():
+        async with town.running():
+            giver = town.behind(2, 0)
+            await town.give(giver, 2)
+            await asyncio.sleep(60)
+            giving = asyncio.Event()
+
+            async def never(_place):
+                giving.set()
+                await asyncio.Event().wait()
+
+            giver._handover._find_successor = never
+            newcomer = await newcomer_at(town, town.places[2])
+            async with asyncio.timeout(NEWCOMER_DELAY_S + 90):
+                await giving.wait()
+            rounds, dead = giver._stabilisation.rounds, town.behind(2, 2)
+            await dead.close()
+            await asyncio.sleep(60)
+            assert giver._stabilisation.rounds > rounds
+            assert dead.me not in giver.peers()
+            await newcomer.close()
+
+    town.network.run(program())
