@@ -32,7 +32,7 @@ from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway
 from adapter.pins import EVERYONE
 from adapter.reach import reach_of
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
-from overlay.errors import RemoteError
+from overlay.errors import RemoteError, Secp2psipError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
 from overlay.wire.codec import decode_line
@@ -279,7 +279,9 @@ class _Attempt:
         self._membership.proofs.forget(aor)
         try:
             found = await self._membership.directory.find(aor, min_sequence=sequence)
-        except (LookupFailed, RingUnreachable):
+        except Secp2psipError as error:
+            if not isinstance(error, LookupFailed | RingUnreachable):
+                _log.warning("looking for a newer address of %s failed: %s", aor, error)
             found = None
         self._machine.searched(found, self._clock())
         self._pump()
@@ -305,7 +307,7 @@ async def _find(membership: Membership, wanted: LookUp, trace: Trace) -> Found |
         if isinstance(error, KeyChanged):
             _log.warning("%s; if the new key is right: secp2psip contacts forget %s", error, wanted.aor)
         return _Failed(_FAILURES[type(error)], error.liars)
-    except RemoteError as error:
+    except Secp2psipError as error:
         if not isinstance(error, RingUnreachable):
             _log.warning("looking %s up failed: %s", wanted.aor, error)
         return _Failed(Failure.UNREACHABLE)
