@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Trace = Callable[[str, dict[str, object]], None]
 
-__all__ = ["Enrolment", "EnrolmentFailed", "EnrolmentRefused", "enrol"]
+__all__ = ["Enrolment", "EnrolmentFailed", "EnrolmentRefused", "ServerBusy", "enrol"]
 
 ENROLMENT_TIMEOUT_S: Final = 20.0
 """For the whole of it: the server stores n pieces on the ring before it answers."""
@@ -55,7 +55,7 @@ _HINTS: Final = {
 
 
 class EnrolmentRefused(RemoteError):
-    """The bootstrap server said no, and why."""
+    """The bootstrap server said no, and why: under its own key, about this very REGISTER."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"the bootstrap server refused: {reason}")
@@ -73,6 +73,15 @@ class EnrolmentFailed(RemoteError):
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
         self.hint = hint
+
+
+class ServerBusy(EnrolmentFailed):
+    """The server has no time now, or somebody in its place says so: it proves no more than silence does."""
+
+    code = "busy"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the bootstrap server is busy: {reason}", _HINTS["busy"])
 
 
 class OtherServer(EnrolmentFailed):
@@ -100,7 +109,8 @@ async def enrol(
     `record` makes the lookup record to go with it; `overlay_pin` is the thumbprint (16 bytes) of the only overlay key
     to talk to; `code` an enrolment code or invite; `word` the old key's Succession, or a Tombstone; `trace` hears of
     CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
-    Raises EnrolmentRefused when the server says no, EnrolmentFailed for everything else that the other side does wrong.
+    Raises EnrolmentRefused when the server says no and proves it, EnrolmentFailed for everything else that the other
+    side does wrong: what it says before its CHALLENGE bears no key that could be checked.
     """
     where = spelt(address)
     dialog = _Dialog(
@@ -119,14 +129,12 @@ async def enrol(
             while True:
                 try:
                     return await dialog.run(address)
-                except EnrolmentRefused as refusal:
-                    if refusal.code != "busy":
-                        raise
-                    dialog.last_refusal = refusal
+                except ServerBusy as busy:
+                    dialog.busy = busy
                 await asyncio.sleep(random.uniform(*BUSY_RETRY_S))  # noqa: S311 - spreads retries, hides nothing
     except TimeoutError:
-        if dialog.last_refusal is not None:
-            raise dialog.last_refusal from None
+        if dialog.busy is not None:
+            raise dialog.busy from None
         raise EnrolmentFailed(
             f"the bootstrap server at {where} did not answer within {timeout_s:.0f} s", "is it running, and reachable?"
         ) from None
@@ -145,11 +153,7 @@ async def ask_challenge(address: tuple[str, int], *, overlay_pin: bytes | None =
     except OSError as error:
         raise _nobody(spelt(address), error) from None
     try:
-        line = await _read_line(reader)
-        if decode_line(line).method == "ERROR":
-            refusal = open_error(line)
-            raise EnrolmentRefused(refusal.code, refusal.reason)
-        challenge = open_challenge(line)
+        challenge = await _read_challenge(reader)
     finally:
         writer.close()
         with contextlib.suppress(OSError):
@@ -190,7 +194,8 @@ class _Dialog:
     word: bytes
     trace: Trace
     clock: Callable[[], float]
-    last_refusal: EnrolmentRefused | None = None
+    busy: ServerBusy | None = None
+    """What an earlier connection was told."""
 
     async def run(self, address: tuple[str, int]) -> Enrolment:
         reader, writer = await asyncio.open_connection(*address, limit=MAX_LINE_BYTES)
@@ -206,12 +211,7 @@ class _Dialog:
                 await writer.wait_closed()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Enrolment:
-        line = await _read_line(reader)
-        if decode_line(line).method == "ERROR":
-            # no challenge yet, so no key to check it with: it can only make us give up, as silence could
-            error = open_error(line)
-            raise EnrolmentRefused(error.code, error.reason)
-        challenge = open_challenge(line)
+        challenge = await _read_challenge(reader)
         server = KeyBundle.decode(challenge.bundle)
         certificate = self._check_challenge(challenge, server)
         request = self._request(challenge, server)
@@ -224,6 +224,8 @@ class _Dialog:
             error = verify_error(line, server)
             if error.about != line_digest(sealed):
                 raise RemoteError("a refusal of something else")
+            if error.code == "busy":
+                raise ServerBusy(error.reason)
             raise EnrolmentRefused(error.code, error.reason)
         registered = open_registered(line, self.user, server)
         enrolment = check_registered(
@@ -277,6 +279,24 @@ class _Dialog:
             code=self.code,
             word=self.word,
         )
+
+
+async def _read_challenge(reader: asyncio.StreamReader) -> Challenge:
+    """Read the server's first line; EnrolmentFailed for an ERROR in its place, whatever its code.
+
+    There is no challenge yet, so no key to check the ERROR with and no request that it could be about: who took the
+    server's address could say it, or somebody on the way. Nobody may do more on it than on silence.
+    """
+    line = await _read_line(reader)
+    if decode_line(line).method != "ERROR":
+        return open_challenge(line)
+    error = open_error(line)
+    if error.code == "busy":
+        raise ServerBusy(error.reason)
+    raise EnrolmentFailed(
+        f"the bootstrap server sent an error before its challenge, which proves nothing: {error.reason}",
+        _HINTS["unverified"],
+    )
 
 
 async def _read_line(reader: asyncio.StreamReader) -> bytes:

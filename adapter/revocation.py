@@ -129,8 +129,8 @@ class Revocations:
     ) -> Revocation:
         """Tell the holders and the server, and return how far it has come; finished where the server knows.
 
-        `ask` brings the tombstone to the server, which refuses with `revoked` once it knows. Raises OSError where the
-        state directory cannot be written.
+        `ask` brings the tombstone to the server, which refuses with `revoked` once it knows: by EnrolmentRefused, which
+        is proved. Raises OSError where the state directory cannot be written.
         """
         before = self._under_way[user]
         wish = replace(before, holders=await _tell(ring, before.tombstone))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
+from adapter.enrolment import EnrolmentFailed, EnrolmentRefused, ServerBusy
 from bootstrap.keys import ServerKeys
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.records import DealingCertificate
@@ -145,5 +145,5 @@ async def test_true_refusal_is_believed():
 
 async def test_server_that_is_always_busy_ends_with_its_reason():
     async with impostor(seal_error(Error(code="busy", reason="too many"), None)) as address:
-        with pytest.raises(EnrolmentRefused, match="too many"):
+        with pytest.raises(ServerBusy, match="too many"):
             await Registrant(aor="alice").enrol(address, timeout_s=0.5)

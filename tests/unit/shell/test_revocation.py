@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from adapter import revocation
-from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
+from adapter.enrolment import EnrolmentFailed, EnrolmentRefused, ServerBusy
 from adapter.keystore import Keys, known_users, load_or_create, load_private
 from adapter.problems import DamagedFile
 from adapter.revocation import Revocations, finish_revocation, load_revocation
@@ -65,7 +65,8 @@ def test_the_same_tombstone_goes_on_after_a_restart(tmp_path):
     ("error", "why"),
     [
         (EnrolmentFailed("nobody answers"), "nobody answers"),
-        (EnrolmentRefused("busy", "too many"), "refused: too many"),
+        (EnrolmentRefused("policy", "not today"), "refused: not today"),
+        (ServerBusy("too many"), "busy: too many"),
         (OSError("no route"), "no route"),
         (None, "did not take it"),
     ],
