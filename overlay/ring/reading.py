@@ -67,6 +67,9 @@ class Reading:
         self._asked: dict[Peer, asyncio.Task[None] | None] = {}
         self._signed: dict[KeyPiece, bool] = {}
         self._news = asyncio.Event()
+        self._shown = 0
+        """How many answers the reader has been shown."""
+        self._has_enough = False
         self.found: dict[Peer, Holding] = {}
         """What each node that answered holds, nodes that hold nothing left out."""
 
@@ -101,12 +104,19 @@ class Reading:
         """Wait until it is enough (True), or until all tasks are done or the time is over (what it is then)."""
         try:
             async with asyncio.timeout(limit_s):
-                while not self._enough(self.found) and not all(task is None or task.done() for task in tasks):
+                while not self._is_enough() and not all(task is None or task.done() for task in tasks):
                     self._news.clear()
                     await self._news.wait()
         except TimeoutError:
             pass
-        return self._enough(self.found)
+        return self._is_enough()
+
+    def _is_enough(self) -> bool:
+        """Ask the reader, who checks signatures each time: only where something came, and no more once it is enough."""
+        if not self._has_enough and len(self.found) > self._shown:
+            self._shown = len(self.found)
+            self._has_enough = self._enough(self.found)
+        return self._has_enough
 
     async def _pursue(self, index: int) -> None:
         """Ask everybody who is said to follow a place, then its owner as the ring confirms it."""
