@@ -20,7 +20,7 @@ from adapter.key_change import retire
 from adapter.keystore import KEY_SUFFIX, USERS_DIR, load_private
 from adapter.problems import DamagedFile
 from adapter.state import write_private
-from overlay.errors import RemoteError, Secp2psipError
+from overlay.errors import Secp2psipError
 from overlay.trust.identity import parse_aor
 from overlay.trust.tombstone import Tombstone
 
@@ -41,6 +41,7 @@ MAX_WHY_CHARACTERS: Final = 300
 """Longest reason that is kept: it may be a stranger's."""
 RETRY_S: Final = 60.0
 """From one try to finish a revocation to the next, in seconds."""
+RETRY_HINT: Final = "it is tried again every minute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,24 +149,34 @@ class Revocations:
             finish_revocation(self._state, user)
             del self._under_way[user]
             self.on_done(user, wish)
-        elif self._said.get(user) != wish.why:
-            self._said[user] = wish.why
-            self._warn(f"the key of {user} is being revoked: {how_far(wish)}", "it is tried again every minute")
+        else:
+            self._warn_once(user, f"the key of {user} is being revoked: {how_far(wish)}", RETRY_HINT, about=wish.why)
         return wish
 
     async def run(self, go_on: Callable[[str], Awaitable[object]], stopping: asyncio.Event) -> None:
-        """Go on with what is under way now and every RETRY_S, until `stopping`."""
+        """Go on with what is under way now and every RETRY_S, until `stopping`, whatever becomes of one try."""
         while not stopping.is_set():
             for user in self.users():
                 try:
                     await go_on(user)
                 except OSError as error:
-                    self._warn(f"a revocation of {user}'s key could not be written down: {error}", "is the disk full?")
+                    text = f"a revocation of {user}'s key could not be written down: {error}"
+                    self._warn_once(user, text, "is the disk full?")
+                except Secp2psipError as error:
+                    text = f"a revocation of {user}'s key could not go on: {error}"
+                    self._warn_once(user, text, str(getattr(error, "hint", "")) or RETRY_HINT)
             try:
                 async with asyncio.timeout(RETRY_S):
                     await stopping.wait()
             except TimeoutError:
                 continue
+
+    def _warn_once(self, user: str, text: str, hint: str, *, about: str = "") -> None:
+        """Warn, unless what was last said of this user was about the same."""
+        about = about or text
+        if self._said.get(user) != about:
+            self._said[user] = about
+            self._warn(text, hint)
 
     def _keep(self, user: str, wish: Revocation) -> None:
         row = {"v": VERSION, "tombstone": wish.tombstone.encode().hex(), "holders": wish.holders}
@@ -201,9 +212,10 @@ async def _tell(ring: KademliaRing | TwoRings | None, tombstone: Tombstone) -> i
         return 0
     try:
         holders = await ring.get(tombstone.aor)
-    except RemoteError:
+        return sum(await asyncio.gather(*(ring.store_at(peer, None, tombstone) for peer in holders)))
+    except Secp2psipError:
+        # whatever is wrong with the ring here, the server is still to be asked
         return 0
-    return sum(await asyncio.gather(*(ring.store_at(peer, None, tombstone) for peer in holders)))
 
 
 def _at(state_dir: Path, user: str) -> Path:

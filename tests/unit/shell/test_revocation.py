@@ -13,6 +13,7 @@ from adapter.keystore import Keys, known_users, load_or_create, load_private
 from adapter.problems import DamagedFile
 from adapter.revocation import Revocations, finish_revocation, load_revocation
 from adapter.state import StateDir
+from overlay.errors import LocalError, RemoteError
 from tests.unit.shell.enrolments import enrol
 
 NOW = 1_800_000_000.0
@@ -162,3 +163,59 @@ async def test_it_is_tried_again_until_it_is_done(tmp_path, monkeypatch):
 
     await revocations.run(go_on, stopping)
     assert revocations.users() == ()
+
+
+@pytest.mark.parametrize(
+    "error", [LocalError("not open"), RemoteError("gone"), OSError(5, "I/O error")], ids=["local", "remote", "os"]
+)
+async def test_whatever_a_try_comes_to_the_next_is_made(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(revocation, "RETRY_S", 0.01)
+    told: list[str] = []
+    revocations, _ = begun(tmp_path, told)
+    tries, stopping = iter([error, error, None]), asyncio.Event()
+
+    async def go_on(_user: str) -> None:
+        if (problem := next(tries)) is not None:
+            raise problem
+        await revoked(revocations)
+        stopping.set()
+
+    await revocations.run(go_on, stopping)
+    assert revocations.users() == ()
+    assert all(str(error) in text for text in told)
+    assert told
+
+
+async def test_a_damaged_key_file_is_told_of_once_and_the_end_comes_when_it_is_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(revocation, "RETRY_S", 0.01)
+    told: list[str] = []
+    revocations, _ = begun(tmp_path, told)
+    key = tmp_path / "users" / "alice.key"
+    key.write_text("damaged")
+    stopping, tries = asyncio.Event(), 0
+
+    async def go_on(_user: str) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            key.unlink()
+        await revoked(revocations)
+        stopping.set()
+
+    await revocations.run(go_on, stopping)
+    assert (tries, revocations.users()) == (3, ())
+    assert ["alice.key" in text for text in told] == [True]
+
+
+class FullRing:
+    """A ring of which too many requests wait for their turn."""
+
+    async def get(self, _aor: str) -> dict[object, object]:
+        raise LocalError("too many requests wait for their turn")
+
+
+async def test_a_ring_that_fails_does_not_keep_the_wish_from_the_server(tmp_path):
+    revocations, _ = begun(tmp_path)
+    answer = answering(EnrolmentRefused("revoked", "the key is revoked"))
+    wish = await revocations.carry_out("alice", ring=FullRing(), ask=answer)
+    assert (wish.holders, wish.server) == (0, True)
