@@ -1,7 +1,8 @@
 """One read of a user's places that ends as soon as the reader has enough.  I/O: udp.
 
-    1. The owners of the first few places, as far as this node knows, are asked at once: most often they are it, and no
-       look-up is needed. When they have answered, or after LATER_S, those of the other places are asked too.
+    1. The owners of the first few places, as far as this node knows, are asked at once, those of whom it can be surest:
+       most often they are it, and no look-up is needed. When they have answered, or after LATER_S, those of the other
+       places are asked too.
     2. When all of them have answered, or HEDGE_S have gone by, the places that have not given a piece are pursued: the
        known nodes on either side of each are asked who follows it, and everybody whom they name is asked for it, each
        name as it comes. Where that gives no piece either, the place's owner is looked up exactly. Where nobody is late
@@ -75,10 +76,11 @@ class Reading:
 
     async def run(self) -> None:
         """Ask until it is enough or nobody is left to ask."""
-        asked = [self._ask(self._owner_of(index)) for index in range(1, self._first + 1)]
+        owners = self._likeliest_first()
+        asked = [self._ask(owner) for owner in owners[: self._first]]
         if await self._listen(asked, limit_s=LATER_S):
             return
-        asked += [self._ask(self._owner_of(index)) for index in range(self._first + 1, len(self._places) + 1)]
+        asked += [self._ask(owner) for owner in owners[self._first :]]
         if await self._listen(asked, limit_s=HEDGE_S):
             return
         lacking = sorted(self._places.keys() - self._given())
@@ -95,10 +97,17 @@ class Reading:
                 if task is not None:
                     task.cancel()
 
-    def _owner_of(self, index: int) -> Peer:
-        """Return the first node at or after a place among those known here."""
-        place = self._places[index]
-        return min((*self._server.rpc.around(place, 1), self._server.me), key=lambda peer: clockwise(place, peer.id))
+    def _likeliest_first(self) -> list[Peer]:
+        """Return, for each place, the first node at or after it that is known here; the nearest to its place first.
+
+        The nearer one is, the less room there is between for the true owner to be somebody else.
+        """
+        me = self._server.me
+        owners: list[tuple[int, Peer]] = []
+        for place in self._places.values():
+            steps = {clockwise(place, peer.id): peer for peer in (*self._server.rpc.around(place, 1), me)}
+            owners.append((nearest := min(steps), steps[nearest]))
+        return [peer for _, peer in sorted(owners)]
 
     async def _listen(self, tasks: list[asyncio.Task[None] | None], *, limit_s: float | None = None) -> bool:
         """Wait until it is enough (True), or until all tasks are done or the time is over (what it is then)."""

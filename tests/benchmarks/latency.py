@@ -139,7 +139,7 @@ def ours(count: int, operations: int, seed: int) -> Samples:
 
             async def first(number: int) -> bool:
                 enough = first_signed(overlay, users[number])
-                return enough(await rng.choice(living).read(f"user{number}", N, enough, first=2 * K - 1))
+                return enough(await rng.choice(living).read(f"user{number}", N, enough, first=K + 1))
 
             async def get(number: int) -> bool:
                 reader = Directory(rng.choice(living), dealing_public=overlay.dealing.public, k=K, n=N)
