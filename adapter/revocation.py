@@ -211,8 +211,7 @@ async def _tell(ring: KademliaRing | TwoRings | None, tombstone: Tombstone) -> i
     if ring is None:
         return 0
     try:
-        holders = await ring.get(tombstone.aor)
-        return sum(await asyncio.gather(*(ring.store_at(peer, None, tombstone) for peer in holders)))
+        return len(await ring.bury(tombstone))
     except Secp2psipError:
         # whatever is wrong with the ring here, the server is still to be asked
         return 0

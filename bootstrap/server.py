@@ -24,7 +24,7 @@ from bootstrap.dialog import STEP_TIMEOUT_S, Counter
 from bootstrap.door import Door
 from bootstrap.keys import ACCOUNTS_FILE, load_or_create
 from bootstrap.problems import UsageProblem
-from overlay.errors import LocalError
+from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.addresses import family_of, socket_address
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import id_from_bytes
@@ -230,11 +230,15 @@ class BootstrapServer:
     async def _bury(self) -> None:
         """Bring to every holder of a revoked key its tombstone; what nobody takes is tried again later."""
         for tombstone in await self._desk.untold():
-            holders = await self._ring.get(tombstone.aor)
-            kept = await asyncio.gather(*(self._ring.store_at(peer, None, tombstone) for peer in holders))
-            if any(kept):
+            try:
+                kept = await self._ring.bury(tombstone)
+            except Secp2psipError as error:
+                # the books have it, and that is what the owner is told: the ring is for the next time
+                self._report({"event": "warning", "text": f"no node heard yet that a key is revoked: {error}"})
+                continue
+            if kept:
                 await self._desk.told(tombstone)
-                self._report({"event": "revoked", "aor": tombstone.aor, "holders": sum(kept)})
+                self._report({"event": "revoked", "aor": tombstone.aor, "holders": len(kept)})
 
     async def _leave_ring(self) -> None:
         for ring in self._ring.views:

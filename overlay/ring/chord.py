@@ -81,6 +81,9 @@ class Chord(Protocol):
     async def get(self, aor: str) -> dict[Peer, Holding]:
         """Return what each owner of the user's places holds of that user, nodes that hold nothing left out."""
 
+    async def bury(self, tombstone: Tombstone) -> frozenset[RingId]:
+        """Bring a tombstone to everybody who should have pieces of its key, or second copies; return who keeps it."""
+
     async def read(
         self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
     ) -> dict[Peer, Holding]:

@@ -214,6 +214,10 @@ class KademliaRing:
         """Return what the owners of the user's places hold of that user, unverified."""
         return await self._spread.get(aor)
 
+    async def bury(self, tombstone: Tombstone) -> frozenset[RingId]:
+        """Bring a tombstone to everybody who should have pieces of its key, or second copies; return who keeps it."""
+        return await self._spread.bury(tombstone)
+
     async def read(
         self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
     ) -> dict[Peer, Holding]:

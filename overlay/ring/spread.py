@@ -1,4 +1,4 @@
-"""A user's pieces as a whole, spread over the ring: put them at their places, get them from there.  I/O: udp.
+"""A user's pieces as a whole, spread over the ring: put at their places, got from there, buried.  I/O: udp.
 
 Writers follow the walk of placement.py; readers who need more than this (random indices, hedges, verdicts) ask holders
 one by one [paper §II.B].
@@ -7,6 +7,7 @@ one by one [paper §II.B].
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from overlay.errors import LocalError, RemoteError
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from overlay.ring.holding import Holding
     from overlay.trust.pieces import KeyPiece
     from overlay.trust.records import LookupRecord, ShareList
+    from overlay.trust.tombstone import Tombstone
 
+COPY_NODES: Final = 4
+"""A piece lies, with its second copy, on two of so many nodes from its place on [docs/protocol.md §8]."""
 HOME_NODES: Final = 4
 """Nodes asked for a user's last piece, whose place is the user's own position, to learn how many pieces there are."""
 
@@ -70,12 +74,24 @@ class Spread:
         How many places there are says a piece that the overlay signed.
         """
         found = await self._fetch(await self._server.successors(position_of(aor), HOME_NODES), aor)
-        counts = {piece.n for holding in found.values() for piece in holding.pieces if self._is_signed(piece)}
-        for n in counts:
+        for n in self._counts(found):
             positions = {index: piece_position(aor, index, n) for index in range(1, n + 1)}
             owners = await self.owners(positions, n)
             found.update(await self._fetch(sorted(set(owners.values()) - found.keys()), aor))
         return {peer: holding for peer, holding in found.items() if not holding.is_empty}
+
+    async def bury(self, tombstone: Tombstone) -> frozenset[RingId]:
+        """Bring a tombstone to everybody who should have pieces of its key; return the ids of those that keep it.
+
+        That is the owners of the places and, where the second copies lie, the next nodes behind each place. They need
+        not be asked first: who has no piece of the key keeps no tombstone.
+        """
+        found = await self.get(tombstone.aor)
+        places = {piece_position(tombstone.aor, index, n) for n in self._counts(found) for index in range(1, n + 1)}
+        runs = await asyncio.gather(*(self._server.successors(at, COPY_NODES) for at in sorted(places)))
+        peers = sorted({*found, *chain.from_iterable(runs)})
+        kept = await asyncio.gather(*(self._calls.store_at(peer, None, tombstone) for peer in peers))
+        return frozenset(peer.id for peer, keeps in zip(peers, kept, strict=True) if keeps)
 
     async def read(
         self, aor: str, n: int, enough: Callable[[Mapping[Peer, Holding]], bool], *, first: int | None = None
@@ -110,6 +126,10 @@ class Spread:
     async def _fetch(self, peers: Sequence[Peer], aor: str) -> dict[Peer, Holding]:
         holdings = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
         return {peer: holding for peer, holding in zip(peers, holdings, strict=True) if holding is not None}
+
+    def _counts(self, found: Mapping[Peer, Holding]) -> set[int]:
+        """Return how many places the user has, as the pieces say that the overlay signed: most often one number."""
+        return {piece.n for holding in found.values() for piece in holding.pieces if self._is_signed(piece)}
 
     def _is_signed(self, piece: KeyPiece) -> bool:
         """Tell whether the overlay signed a piece, so that its count of pieces is the true one."""

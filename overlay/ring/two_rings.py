@@ -140,6 +140,11 @@ class TwoRings:
         first, second = await asyncio.gather(*(ring.get(aor) for ring in self.views))
         return {**second, **first}
 
+    async def bury(self, tombstone: Tombstone) -> frozenset[RingId]:
+        """Bring a tombstone to whoever should have pieces of its key in either ring; return who keeps it, each once."""
+        first, second = await asyncio.gather(*(ring.bury(tombstone) for ring in self.views))
+        return first | second
+
     async def fetch_at(self, peer: Peer, aor: str) -> Holding | None:
         """Return everything that one node holds of a user, asked at the address that is given."""
         return await self._of(peer).fetch_at(peer, aor)

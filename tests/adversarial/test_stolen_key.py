@@ -29,6 +29,8 @@ AWAY_S = 1_600.0
 """By then the record of an owner who is away counts for nobody."""
 NODES = 9
 K, N = 3, 7
+WIDE = 4 * N + 4
+"""A ring with room for second copies."""
 
 
 @dataclass
@@ -83,9 +85,9 @@ async def settle(upkeep: Upkeep) -> None:
 
 
 @asynccontextmanager
-async def town(network: Network):
+async def town(network: Network, nodes: int):
     overlay = TestOverlay(clock=network.clock, seed=11)
-    async with overlay.running(NODES, host=HOST, make_store=LyingStore) as rings:
+    async with overlay.running(nodes, host=HOST, make_store=LyingStore) as rings:
         here = Town(
             overlay=overlay,
             rings=rings,
@@ -97,11 +99,11 @@ async def town(network: Network):
         yield here, before
 
 
-def run(story) -> None:
+def run(story, *, nodes: int = NODES) -> None:
     network = Network(seed=3)
 
     async def program():
-        async with town(network) as (here, before):
+        async with town(network, nodes) as (here, before):
             await story(here, before)
 
     network.run(program())
@@ -235,6 +237,25 @@ def test_a_revoked_key_is_refused_as_long_as_one_holder_is_honest_whatever_its_t
         assert {holding.record for holding in (await here.rings[0].get("bob")).values()} == {None}
 
     run(story)
+
+
+def test_a_revocation_reaches_the_second_copies_too_and_their_holders_take_nothing_more_from_the_thief():
+    async def story(here, before):
+        stone = Tombstone.issue(here.old, overlay=OVERLAY, aor="bob", generation=1, bundle=here.old.public, issued_at=1)
+        now = here.overlay.clock()
+        holders = {ring.me.id: ring for ring in here.rings if ring._store.get("bob", now).pieces}
+        owners = {peer.id for peer in before.placed().values()}
+        assert len(holders) >= 2 * N > len(owners)
+        before.stop()
+        assert await here.rings[7].bury(stone) == holders.keys()
+        thief = here.upkeep(here.old, 1, at=5)
+        for _ in range(2):
+            await thief.round()
+        for ring in holders.values():
+            holding = ring._store.get("bob", here.overlay.clock())
+            assert (holding.tombstone, holding.record) == (stone, None)
+
+    run(story, nodes=WIDE)
 
 
 def test_the_thief_of_a_key_cannot_revoke_or_follow_another_s():

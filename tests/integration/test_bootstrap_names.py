@@ -11,6 +11,8 @@ import pytest
 from adapter.enrolment import EnrolmentRefused
 from bootstrap.admission import Admission
 from bootstrap.cli import main
+from overlay.errors import LocalError
+from overlay.ring.kademlia_ring import KademliaRing
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.records import LookupRecord
 from overlay.trust.succession import Succession, encode_chain
@@ -115,13 +117,33 @@ async def test_the_owner_revokes_his_key_and_every_holder_knows(tmp_path, capsys
 async def test_the_operator_revokes_a_key_beside_the_running_server(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("bootstrap.server.BURY_EVERY_S", 0.05)
     async with serving(tmp_path) as watched:
-        await Registrant(aor="alice").enrol(watched.server.address)
+        alice = Registrant(aor="alice")
+        await alice.enrol(watched.server.address)
         await asyncio.to_thread(office, capsys, tmp_path, "names", "revoke", "alice")
         event = await watched.until("revoked")
         assert (event["aor"], event["holders"]) == ("alice", 1)
         holding = await watched.server.ring.fetch_at(watched.server.ring.me, "alice")
-        assert holding.tombstone.bundle == holding.tombstone.bundle
+        assert holding.tombstone.bundle == alice.user.public.encode()
         assert holding.record is None
+
+
+async def test_a_ring_with_too_much_to_do_hears_of_a_revoked_key_later(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("bootstrap.server.BURY_EVERY_S", 0.05)
+    bury, tries = KademliaRing.bury, 0
+
+    async def full_at_first(ring, tombstone):
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise LocalError("too many requests wait for their turn")
+        return await bury(ring, tombstone)
+
+    monkeypatch.setattr(KademliaRing, "bury", full_at_first)
+    async with serving(tmp_path) as watched:
+        await Registrant(aor="alice").enrol(watched.server.address)
+        await asyncio.to_thread(office, capsys, tmp_path, "names", "revoke", "alice")
+        assert "too many requests" in (await watched.until("warning"))["text"]
+        assert (await watched.until("revoked"))["holders"] == 1
 
 
 async def test_an_invite_lets_one_device_in(tmp_path, capsys):

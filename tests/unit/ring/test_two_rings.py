@@ -12,8 +12,9 @@ from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import Peer, RingId
 from overlay.ring.two_rings import LATE_S, MAX_REMEMBERED, TwoRings, staggered
 from overlay.trust.identity import PrivateBundle
+from overlay.trust.tombstone import Tombstone
 from tests.support.families import BOTH, FOUR, SIX, cut_off, member, mixed
-from tests.support.members import TestOverlay
+from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
 
 
@@ -156,6 +157,25 @@ def test_pieces_lie_at_their_places_in_each_ring_and_come_from_both():
                 assert len(held) >= 7
             everywhere = await nodes[1].get("bob")
             assert {":" in peer.host for peer in everywhere} == {True, False}
+
+    network.run(program())
+
+
+def test_a_tombstone_reaches_the_holders_in_each_ring_and_who_is_in_both_counts_once():
+    network, overlay = world(7)
+
+    async def program():
+        async with mixed(overlay, both=4, four=5, six=5) as nodes:
+            user = PrivateBundle.generate()
+            pieces, share_list = overlay.pieces(user, "bob"), overlay.share_list(user, "bob")
+            await nodes[0].put("bob", pieces, overlay.record(user, "bob"), share_list=share_list)
+            holders = await nodes[0].get("bob")
+            stone = Tombstone.issue(
+                user, overlay=OVERLAY, aor="bob", generation=1, bundle=user.public, issued_at=1_000_000
+            )
+            assert await nodes[1].bury(stone) == {peer.id for peer in holders}
+            for holding in (await nodes[2].get("bob")).values():
+                assert (holding.tombstone, holding.record) == (stone, None)
 
     network.run(program())
 

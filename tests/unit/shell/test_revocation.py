@@ -210,7 +210,7 @@ async def test_a_damaged_key_file_is_told_of_once_and_the_end_comes_when_it_is_a
 class FullRing:
     """A ring of which too many requests wait for their turn."""
 
-    async def get(self, _aor: str) -> dict[object, object]:
+    async def bury(self, _tombstone: object) -> frozenset[int]:
         raise LocalError("too many requests wait for their turn")
 
 
