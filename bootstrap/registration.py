@@ -215,6 +215,9 @@ def _bury(word: Tombstone, request: Register, books: Books, expected: Expected) 
     account = books.account
     owned = account is not None and account.bundle == request.bundle
     said = (word.aor, word.bundle, word.generation)
+    if not owned and books.revoked:
+        # its owner missed the answer, and the name has been released since: without it he would ask for ever
+        return Refused(code="revoked", reason=f"the key of {request.aor} is revoked already")
     if not owned or account is None or said != (request.aor, request.bundle, account.generation):
         return Refused(code="bad", reason="the tombstone is not of the key that this name has")
     try:

@@ -116,6 +116,14 @@ def test_a_revoked_key_neither_renews_nor_names_another_nor_takes_its_name_again
     assert refusal(settle(books=replace(FREE, past_generation=1, revoked=True))) == "revoked"
 
 
+@pytest.mark.parametrize("account", [None, "another's"], ids=["released", "another's by now"])
+def test_an_owner_who_missed_the_answer_gets_it_though_the_name_is_released(account):
+    other = Account(**_fields(OWNED) | {"generation": 2, "bundle": FRESH.public.encode()})
+    books = replace(FREE, account=other if account else None, past_generation=1)
+    assert refusal(settle(request(word=tombstone()), books=replace(books, revoked=True))) == "revoked"
+    assert refusal(settle(request(word=tombstone()), books=books)) == "bad"
+
+
 def test_garbage_for_a_word_is_bad():
     for word in (b"\xc1", b"\x90", NODE.public):
         assert refusal(settle(request(word=word), books=TAKEN)) == "bad"
