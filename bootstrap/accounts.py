@@ -307,8 +307,13 @@ class Accounts:
         ]
 
     def untold(self) -> list[Tombstone]:
-        """Return the tombstones that the ring does not have yet, MAX_UNTOLD of them."""
-        rows = self._db.execute("SELECT tombstone FROM revoked WHERE told = 0 LIMIT ?", (MAX_UNTOLD,)).fetchall()
+        """Return the tombstones that the ring does not have yet: MAX_UNTOLD of them, drawn anew each time.
+
+        Some are never taken, because the pieces of their keys have run out: they must not keep others from their turn.
+        """
+        rows = self._db.execute(
+            "SELECT tombstone FROM revoked WHERE told = 0 ORDER BY random() LIMIT ?", (MAX_UNTOLD,)
+        ).fetchall()
         return [Tombstone.decode(row[0]) for row in rows]
 
     def told(self, tombstone: Tombstone) -> None:

@@ -6,12 +6,13 @@ import stat
 
 import pytest
 
-from bootstrap.accounts import Accounts, OverlayFacts
+from bootstrap.accounts import MAX_UNTOLD, Accounts, OverlayFacts
 from bootstrap.registration import Accepted
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.ids import Peer, RingId
 from overlay.trust.identity import PrivateBundle, SigningKey
 from overlay.trust.records import PENDING_NODE_ID, LookupRecord
+from overlay.trust.tombstone import Tombstone
 
 NOW = 1_800_000_000.0
 DAY = 86_400
@@ -160,3 +161,22 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "a.sqlite").write_bytes(b"this is no database, and never was one" * 100)
     with pytest.raises(RemoteError, match="holds no accounts"):
         Accounts(tmp_path / "a.sqlite")
+
+
+def test_tombstones_that_nobody_takes_keep_no_other_from_its_turn():
+    accounts = Accounts(":memory:")
+    accounts.fix_overlay(FACTS)
+    for number in range(2 * MAX_UNTOLD):
+        key = PrivateBundle.generate()
+        stone = Tombstone.issue(
+            key, overlay="lan", aor=f"old{number}", generation=1, bundle=key.public, issued_at=int(NOW)
+        )
+        accounts.revoke(stone, now=NOW + number)
+    seen: set[bytes] = set()
+    # each is drawn with a chance of a half: that one is left out a hundred times does not happen
+    for _ in range(100):
+        some = accounts.untold()
+        assert len(some) == MAX_UNTOLD
+        seen.update(stone.bundle for stone in some)
+    assert len(seen) == 2 * MAX_UNTOLD
+    accounts.close()
