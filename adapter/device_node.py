@@ -7,10 +7,10 @@ One node serves every user of the device, in one ring or in those of both famili
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from typing import TYPE_CHECKING, Final
 
+from adapter.acquaintances import Acquaintances
 from adapter.directory import Directory
 from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
@@ -34,11 +34,7 @@ if TYPE_CHECKING:
     from overlay.ring.ids import Peer
     from overlay.trust.identity import SigningKey
 
-JOIN_CONTACTS: Final = 24
-"""Nodes tried when joining, the best known first."""
 STORE_FILE: Final = "ring.sqlite"
-
-_log = logging.getLogger(__name__)
 
 
 class DeviceNode:
@@ -57,6 +53,7 @@ class DeviceNode:
         """`on_line` takes each SECP2PSIP line from the ring, `on_change` the nodes that came, went or fell silent."""
         self._config, self._state, self._pins, self._liars = config, state, pins, liars
         self._on_line, self._on_change = on_line, on_change
+        self._acquaintances = Acquaintances(state)
         self.running: KademliaRing | TwoRings | None = None
         """The ring node, or None while there is none."""
         self._store: RecordStore | None = None
@@ -145,23 +142,14 @@ class DeviceNode:
         return 0
 
     def contacts(self, enrolments: Iterable[Enrolment]) -> list[Peer]:
-        """Return whom to join through: those of last time, then those that the bootstrap server named."""
-        cached: tuple[Peer, ...] = ()
-        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
-            cached = self._state.load_peers()
-        known = [*cached, *(peer for enrolment in enrolments for peer in enrolment.nodes)]
-        me = self.ring.me.id
-        # the server's own node may be named in both families
-        each = {(peer.id, ":" in peer.host): peer for peer in known if peer.id != me}
-        return list(each.values())[:JOIN_CONTACTS]
+        """Return whom to try to join through now, of last time's nodes and of those that the bootstrap server named."""
+        named = (peer for enrolment in enrolments for peer in enrolment.nodes)
+        return self._acquaintances.contacts(named, me=self.ring.me.id)
 
     def keep_peers(self) -> None:
         """Write down whom to join through another time."""
-        if self.running is not None and (peers := self.running.seeds()):
-            try:
-                self._state.save_peers(peers, own_port=self.running.me.port)
-            except OSError as error:
-                _log.warning("the nodes to join through could not be written down: %s", error)
+        if self.running is not None:
+            self._acquaintances.keep(self.running.seeds(), own_port=self.running.me.port)
 
     async def _open_rings(
         self,

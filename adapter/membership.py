@@ -357,7 +357,7 @@ class Membership:
             await self.ring.join(contacts)
         except RingUnreachable:
             self._warn(
-                f"none of the {len(contacts)} nodes of the ring known here answers",
+                f"none of the {len({peer.id for peer in contacts})} nodes of the ring known here answers",
                 "start another adapter or the bootstrap server: this one keeps trying",
             )
         self._has_joined = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import time
@@ -271,8 +272,12 @@ class KademliaRing:
         return self._server.rpc.count() + 1
 
     def seeds(self) -> list[Peer]:
-        """Return whom to join through another time."""
-        return self.peers()
+        """Return whom to join through another time, those met longest ago first: they are likeliest to stay.
+
+        [Maymounkov & Mazieres 2002 §2.1]
+        """
+        met = {peer: self.since(peer) for peer in self.peers()}
+        return sorted(met, key=lambda peer: (math.inf if (since := met[peer]) is None else since, peer.id))
 
     def rtt(self, peer: Peer) -> float | None:
         """Return the smoothed round-trip time to a peer in seconds, None before one was measured."""

@@ -193,7 +193,7 @@ class TwoRings:
 
     def seeds(self) -> list[Peer]:
         """Return whom to join through another time, by turns of either ring; a node in both is named twice."""
-        turns = zip_longest(*(ring.peers() for ring in self.views))
+        turns = zip_longest(*(ring.seeds() for ring in self.views))
         return [peer for turn in turns for peer in turn if peer is not None]
 
     def rtt(self, peer: Peer) -> float | None:

@@ -1,0 +1,67 @@
+"""Whom this device knows on the ring from last time: written down while it runs, tried when it joins.  I/O: files.
+
+The nodes of the last run are fresher than those that the bootstrap server named, whose addresses may be a month old; a
+node that both name at different addresses is tried at both.  Of last time's, those tried first are drawn anew each
+time, so that devices do not all knock at the same doors, and a next try goes on with those that were not tried yet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+from typing import TYPE_CHECKING, Final
+
+from adapter.problems import DamagedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from adapter.state import StateDir
+    from overlay.ring.ids import Peer, RingId
+
+JOIN_CONTACTS: Final = 24
+"""Addresses tried at once when joining."""
+FIRST_OF_CACHE: Final = 12
+"""Those of last time that go before the ones that the bootstrap server named."""
+
+_log = logging.getLogger(__name__)
+
+
+class Acquaintances:
+    """The nodes to join through, on the disk and in the order in which they are tried."""
+
+    def __init__(self, state: StateDir, *, dice: random.Random | None = None) -> None:
+        """`dice` draws whom to try first."""
+        self._state, self._dice = state, dice or random.SystemRandom()
+        self._tried: set[Peer] = set()
+
+    def contacts(self, named: Iterable[Peer], *, me: RingId) -> list[Peer]:
+        """Return up to JOIN_CONTACTS nodes to try now, `named` being the bootstrap server's; `me` is not among them.
+
+        Those that were not tried yet come first; once everybody was, it begins anew.
+        """
+        cached: list[Peer] = []
+        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
+            cached = list(self._state.load_peers())
+        known = [peer for peer in self._mix(cached, list(named)) if peer.id != me]
+        fresh = [peer for peer in known if peer not in self._tried]
+        chosen = [*fresh, *(peer for peer in known if peer in self._tried)][:JOIN_CONTACTS]
+        self._tried.update(chosen)
+        if self._tried.issuperset(known):
+            self._tried.clear()
+        return chosen
+
+    def keep(self, peers: Sequence[Peer], *, own_port: int) -> None:
+        """Write down the nodes that live, the best first."""
+        if not peers:
+            return
+        try:
+            self._state.save_peers(peers, own_port=own_port)
+        except OSError as error:
+            _log.warning("the nodes to join through could not be written down: %s", error)
+
+    def _mix(self, cached: list[Peer], named: list[Peer]) -> list[Peer]:
+        """Return each address once: some of last time, those that were named in their order, the rest of last time."""
+        self._dice.shuffle(cached)
+        return list(dict.fromkeys([*cached[:FIRST_OF_CACHE], *named, *cached[FIRST_OF_CACHE:]]))
