@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import time
 from typing import TYPE_CHECKING, Final
 
 from adapter.problems import DamagedFile
+from adapter.state import MAX_PEERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from adapter.state import StateDir
     from overlay.ring.ids import Peer, RingId
@@ -24,6 +26,8 @@ JOIN_CONTACTS: Final = 24
 """Addresses tried at once when joining."""
 FIRST_OF_CACHE: Final = 12
 """Those of last time that go before the ones that the bootstrap server named."""
+REWRITE_AFTER_S: Final = 30.0
+"""How long a change that can wait is left unwritten, in seconds: nodes that fell silent, or others in a full cache."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +35,15 @@ _log = logging.getLogger(__name__)
 class Acquaintances:
     """The nodes to join through, on the disk and in the order in which they are tried."""
 
-    def __init__(self, state: StateDir, *, dice: random.Random | None = None) -> None:
-        """`dice` draws whom to try first."""
-        self._state, self._dice = state, dice or random.SystemRandom()
+    def __init__(
+        self, state: StateDir, *, dice: random.Random | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` in seconds, from any beginning; it never goes back."""
+        self._state, self._dice, self._clock = state, dice or random.SystemRandom(), clock
         self._tried: set[Peer] = set()
+        self._written: frozenset[Peer] = frozenset()
+        self._port = 0
+        self._differs_since: float | None = None
 
     def contacts(self, named: Iterable[Peer], *, me: RingId) -> list[Peer]:
         """Return up to JOIN_CONTACTS nodes to try now, `named` being the bootstrap server's; `me` is not among them.
@@ -52,14 +61,29 @@ class Acquaintances:
             self._tried.clear()
         return chosen
 
-    def keep(self, peers: Sequence[Peer], *, own_port: int) -> None:
-        """Write down the nodes that live, the best first."""
-        if not peers:
+    def keep(self, peers: Sequence[Peer], *, own_port: int, at_once: bool = False) -> None:
+        """Write down the nodes that live, the best first, where that is news: nothing is written twice.
+
+        A new node is written down at once, as long as there is room; that one fell silent can wait, since it often
+        speaks again.  `at_once` waits for nothing.
+        """
+        rows = frozenset(peers[:MAX_PEERS])
+        if not rows:
+            return
+        if rows == self._written and own_port == self._port:
+            self._differs_since = None
+            return
+        now = self._clock()
+        since = self._differs_since = now if self._differs_since is None else self._differs_since
+        is_urgent = own_port != self._port or (len(self._written) < MAX_PEERS and not rows <= self._written)
+        if not (at_once or is_urgent) and now < since + REWRITE_AFTER_S:
             return
         try:
             self._state.save_peers(peers, own_port=own_port)
         except OSError as error:
             _log.warning("the nodes to join through could not be written down: %s", error)
+            return
+        self._written, self._port, self._differs_since = rows, own_port, None
 
     def _mix(self, cached: list[Peer], named: list[Peer]) -> list[Peer]:
         """Return each address once: some of last time, those that were named in their order, the rest of last time."""

@@ -130,7 +130,7 @@ class DeviceNode:
             await self._proofs.close()
         self._liars.flush(time.time())
         if self.running is not None:
-            self.keep_peers()
+            self.keep_peers(at_once=True)
             await self.running.leave()
         if self._store is not None:
             self._store.close()
@@ -146,10 +146,10 @@ class DeviceNode:
         named = (peer for enrolment in enrolments for peer in enrolment.nodes)
         return self._acquaintances.contacts(named, me=self.ring.me.id)
 
-    def keep_peers(self) -> None:
-        """Write down whom to join through another time."""
+    def keep_peers(self, *, at_once: bool = False) -> None:
+        """Write down whom to join through another time; `at_once` whatever could wait."""
         if self.running is not None:
-            self._acquaintances.keep(self.running.seeds(), own_port=self.running.me.port)
+            self._acquaintances.keep(self.running.seeds(), own_port=self.running.me.port, at_once=at_once)
 
     async def _open_rings(
         self,

@@ -58,7 +58,7 @@ WARN_BEFORE_S: Final = 7 * 86_400
 REJOIN_EVERY_S: Final = 3
 """How often a node that knows nobody tries those it knew."""
 PEERS_KEPT_EVERY_S: Final = 30
-"""How often the nodes to join through are written down."""
+"""How often the nodes to join through are looked at where nothing changes, to write down what waits."""
 FIRST_WORD_S: Final = 3.0
 """How long a change of a key waits at most for the holders to have the new key's record, in seconds."""
 
@@ -392,8 +392,8 @@ class Membership:
                         await self._news.wait()
             if self.running is None or self._stopping.is_set():
                 continue
-            # a change of the ring is written down soon: who is killed the next minute comes back by it; one that comes
-            # while the rest of this goes on is not lost either
+            # a new node is written down soon: who is killed the next minute comes back by it; one that comes while the
+            # rest of this goes on is not lost either
             self._news.clear()
             for ring in self.running.views:
                 if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from adapter.acquaintances import FIRST_OF_CACHE, JOIN_CONTACTS, Acquaintances
+from adapter.acquaintances import FIRST_OF_CACHE, JOIN_CONTACTS, REWRITE_AFTER_S, Acquaintances
 from adapter.state import MAX_PEERS, StateDir
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.ids import Peer, RingId
@@ -21,6 +21,33 @@ CACHED = [Peer(id=RingId(number), host="127.0.0.1", port=4000 + number) for numb
 def state(tmp_path):
     with StateDir(tmp_path / "state") as state:
         yield state
+
+
+class Disk:
+    """The peer cache of a state directory that counts how often it is written, under a clock that the test moves."""
+
+    def __init__(self, state):
+        self.now, self.state, self.writes = 1000.0, state, 0
+        self.is_full = False
+
+    def save_peers(self, peers, *, own_port):
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        self.writes += 1
+        self.state.save_peers(peers, own_port=own_port)
+
+    def kept(self):
+        return set(self.state.load_peers())
+
+
+@pytest.fixture
+def disk(state):
+    return Disk(state)
+
+
+@pytest.fixture
+def writer(disk):
+    return Acquaintances(disk, clock=lambda: disk.now)
 
 
 def acquaintances(state, seed=1) -> Acquaintances:
@@ -110,3 +137,63 @@ def test_whom_a_node_has_known_longest_it_names_first():
             assert sorted(first.seeds()) == first.peers() != first.seeds()
 
     network.run(program())
+
+
+def test_what_did_not_change_is_not_written_again(disk, writer):
+    for _ in range(100):
+        disk.now += 60
+        writer.keep(CACHED[:5], own_port=5480)
+        writer.keep(CACHED[4::-1], own_port=5480)
+    assert disk.writes == 1
+
+
+def test_a_new_node_a_new_address_and_a_new_port_are_written_at_once(disk, writer):
+    writer.keep(CACHED[:5], own_port=5480)
+    writer.keep(CACHED[:6], own_port=5480)
+    assert disk.kept() == set(CACHED[:6])
+    writer.keep([*CACHED[:5], moved(CACHED[5])], own_port=5480)
+    assert disk.kept() == {*CACHED[:5], moved(CACHED[5])}
+    writer.keep([*CACHED[:5], moved(CACHED[5])], own_port=5481)
+    assert (disk.writes, disk.state.load_own_port()) == (4, 5481)
+
+
+def test_one_that_falls_silent_and_speaks_again_costs_no_write(disk, writer):
+    writer.keep(CACHED[:5], own_port=5480)
+    for _ in range(100):
+        disk.now += REWRITE_AFTER_S / 10
+        writer.keep(CACHED[:4], own_port=5480)
+        disk.now += REWRITE_AFTER_S / 10
+        writer.keep(CACHED[:5], own_port=5480)
+    assert disk.writes == 1
+
+
+def test_who_stays_silent_is_left_out_in_the_end_and_when_this_node_leaves(disk, writer):
+    writer.keep(CACHED[:5], own_port=5480)
+    disk.now += 10 * REWRITE_AFTER_S
+    writer.keep(CACHED[:4], own_port=5480)
+    assert disk.kept() == set(CACHED[:5])
+    disk.now += REWRITE_AFTER_S
+    writer.keep(CACHED[:4], own_port=5480)
+    assert disk.kept() == set(CACHED[:4])
+    writer.keep(CACHED[:3], own_port=5480, at_once=True)
+    assert disk.kept() == set(CACHED[:3])
+
+
+def test_a_full_cache_is_written_no_oftener_than_it_must(disk, writer):
+    more = [moved(peer) for peer in CACHED]
+    writer.keep([*CACHED, *more], own_port=5480)
+    for number in range(62):
+        disk.now += 1
+        writer.keep([*CACHED[number + 1 :], *more], own_port=5480)
+    # each of these changed second by second: what is 30 s old is written, and the next is news again
+    assert disk.writes == 1 + 2
+
+
+def test_nobody_known_is_not_written_and_a_full_disk_is_tried_again(disk, writer):
+    writer.keep([], own_port=5480, at_once=True)
+    disk.is_full = True
+    writer.keep(CACHED[:5], own_port=5480)
+    assert disk.writes == 0
+    disk.is_full = False
+    writer.keep(CACHED[:5], own_port=5480)
+    assert disk.kept() == set(CACHED[:5])
