@@ -92,6 +92,8 @@ class Chord(Protocol):
         `enough` is shown all answers so far whenever one came, nothing of them verified; it must not block. Where it
         never says yes, this returns when nobody is left to ask. `first`: how many places are asked at once, all of them
         where it is None; the others follow soon where these were not enough.
+
+        No call reads by this: a look-up weighs each answer and asks by itself (`adapter.search`).
         """
 
     async def store_at(

@@ -11,6 +11,9 @@
        itself: that somebody is silent is worth knowing.
 
 A late node holds up its own place alone, and nobody who answers hides who else may have the piece.
+
+This is the `read` of the Chord interface, and what the benchmarks call a get. Calls do not go through it: their look-up
+must know what each answer is worth, and whom it distrusts, so it asks by itself (`adapter.search`).
 """
 
 from __future__ import annotations
