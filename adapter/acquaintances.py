@@ -17,7 +17,7 @@ from adapter.problems import DamagedFile
 from adapter.state import MAX_PEERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from adapter.state import StateDir
     from overlay.ring.ids import Peer, RingId
@@ -50,9 +50,7 @@ class Acquaintances:
 
         Those that were not tried yet come first; once everybody was, it begins anew.
         """
-        cached: list[Peer] = []
-        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
-            cached = list(self._state.load_peers())
+        cached = self._cached()
         known = [peer for peer in self._mix(cached, list(named)) if peer.id != me]
         fresh = [peer for peer in known if peer not in self._tried]
         chosen = [*fresh, *(peer for peer in known if peer in self._tried)][:JOIN_CONTACTS]
@@ -61,15 +59,18 @@ class Acquaintances:
             self._tried.clear()
         return chosen
 
-    def keep(self, peers: Sequence[Peer], *, own_port: int, at_once: bool = False) -> None:
+    def keep(self, peers: Sequence[Peer], *, own_port: int, at_once: bool = False, lost: Collection[bool] = ()) -> None:
         """Write down the nodes that live, the best first, where that is news: nothing is written twice.
 
         A new node is written down at once, as long as there is room; that one fell silent can wait, since it often
-        speaks again.  `at_once` waits for nothing.
+        speaks again.  `at_once` waits for nothing.  `lost` are the families (whether IPv6) in whose ring
+        nobody lives now: who was known there stays written down, or that ring could not be found again.
         """
-        rows = frozenset(peers[:MAX_PEERS])
-        if not rows:
+        if not peers:
             return
+        kept = self._of_last_time(lost)
+        peers = [*peers[: MAX_PEERS - len(kept)], *kept]
+        rows = frozenset(peers)
         if rows == self._written and own_port == self._port:
             self._differs_since = None
             return
@@ -84,6 +85,17 @@ class Acquaintances:
             _log.warning("the nodes to join through could not be written down: %s", error)
             return
         self._written, self._port, self._differs_since = rows, own_port, None
+
+    def _cached(self) -> list[Peer]:
+        with contextlib.suppress(DamagedFile):  # a cache is not worth a failure: it is written anew soon
+            return list(self._state.load_peers())
+        return []
+
+    def _of_last_time(self, families: Collection[bool]) -> list[Peer]:
+        """Return who is written down of some families, as many as leave room for the others."""
+        if not families:
+            return []
+        return [peer for peer in self._cached() if (":" in peer.host) in families][: MAX_PEERS // 2]
 
     def _mix(self, cached: list[Peer], named: list[Peer]) -> list[Peer]:
         """Return each address once: some of last time, those that were named in their order, the rest of last time."""

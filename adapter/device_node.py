@@ -149,7 +149,8 @@ class DeviceNode:
     def keep_peers(self, *, at_once: bool = False) -> None:
         """Write down whom to join through another time; `at_once` whatever could wait."""
         if self.running is not None:
-            self._acquaintances.keep(self.running.seeds(), own_port=self.running.me.port, at_once=at_once)
+            lost = {":" in ring.me.host for ring in self.running.views if not ring.peers()}
+            self._acquaintances.keep(self.running.seeds(), own_port=self.running.me.port, at_once=at_once, lost=lost)
 
     async def _open_rings(
         self,

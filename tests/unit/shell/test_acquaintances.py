@@ -36,6 +36,9 @@ class Disk:
         self.writes += 1
         self.state.save_peers(peers, own_port=own_port)
 
+    def load_peers(self):
+        return self.state.load_peers()
+
     def kept(self):
         return set(self.state.load_peers())
 
@@ -197,3 +200,17 @@ def test_nobody_known_is_not_written_and_a_full_disk_is_tried_again(disk, writer
     disk.is_full = False
     writer.keep(CACHED[:5], own_port=5480)
     assert disk.kept() == set(CACHED[:5])
+
+
+@pytest.mark.parametrize("living", [3, MAX_PEERS])
+def test_where_the_ring_of_one_family_is_lost_those_known_there_stay_written_down(disk, writer, living):
+    six = [Peer(id=peer.id, host="fd00::7", port=peer.port) for peer in CACHED[:4]]
+    writer.keep([*CACHED[:3], *six], own_port=5480)
+    again = Acquaintances(disk, clock=lambda: disk.now)
+    for _ in range(3):
+        disk.now += 2 * REWRITE_AFTER_S
+        again.keep(CACHED[:living], own_port=5480, lost={True})
+        assert disk.kept() >= {*six, *CACHED[:3]}
+    assert len(disk.kept()) == min(living + len(six), MAX_PEERS)
+    again.keep([*CACHED[:living]], own_port=5480, at_once=True)
+    assert disk.kept() == set(CACHED[:living])
