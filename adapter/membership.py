@@ -57,6 +57,8 @@ WARN_BEFORE_S: Final = 7 * 86_400
 """How long before its expiry an enrolment that could not be renewed is spoken of."""
 REJOIN_EVERY_S: Final = 3
 """How often a node that knows nobody tries those it knew."""
+NEWS_PAUSE_S: Final = 0.5
+"""From one look at changes of the ring to the next: who is killed right after it came knows whom to come back by."""
 PEERS_KEPT_EVERY_S: Final = 30
 """How often the nodes to join through are looked at where nothing changes, to write down what waits."""
 FIRST_WORD_S: Final = 3.0
@@ -381,28 +383,34 @@ class Membership:
 
     async def _mind(self) -> None:
         """From time to time: write down whom to join through, find a lost ring again, renew what grows old."""
-        renew_at = 0.0
+        renew_at = rejoin_at = 0.0
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REJOIN_EVERY_S):
+                async with asyncio.timeout(PEERS_KEPT_EVERY_S if self.joined else REJOIN_EVERY_S):
+                    await self._news.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NEWS_PAUSE_S):
                     await self._stopping.wait()
-            if self.joined:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PEERS_KEPT_EVERY_S):
-                        await self._news.wait()
-            if self.running is None or self._stopping.is_set():
-                continue
-            # a new node is written down soon: who is killed the next minute comes back by it; one that comes while the
+            # a new node is written down soon: who is killed the next moment comes back by it; one that comes while the
             # rest of this goes on is not lost either
             self._news.clear()
-            for ring in self.running.views:
-                if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):
-                    with contextlib.suppress(RingUnreachable):
-                        await ring.join(contacts)
+            if self.running is None or self._stopping.is_set():
+                continue
             self._node.keep_peers()
+            if time.monotonic() >= rejoin_at:
+                rejoin_at = time.monotonic() + REJOIN_EVERY_S
+                await self._find_lost_rings()
             if time.time() >= renew_at:
                 renew_at = time.time() + RENEW_RETRY_S
                 await self._renew()
+
+    async def _find_lost_rings(self) -> None:
+        """Join anew where nobody is known any more, in the ring of one family perhaps."""
+        assert self.running is not None
+        for ring in self.running.views:
+            if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):
+                with contextlib.suppress(RingUnreachable):
+                    await ring.join(contacts)
 
     async def _finish_changes(self) -> None:
         """Go on with changes of keys that were cut short; say so when that fails."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
+from adapter.state import StateDir
 from tests.support.scene import scene
 from tests.support.sip_client import status_of
 
@@ -22,6 +24,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 USERS = ("alice", "bob", "carol", "dave", "erin")
 AWAY = {404, 408, 480, 504}
 """What a caller may hear of a user who does not run."""
+KNOWN_S = 5
+"""How soon each has written down the others, and the bootstrap's node, to come back by."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -29,6 +33,9 @@ async def ring() -> AsyncIterator[Cast]:
     """Everybody registered and the bootstrap killed; each test leaves everybody running."""
     async with scene(*USERS) as cast:
         assert cast.bootstrap is not None
+        async with asyncio.timeout(KNOWN_S):
+            while any(len(StateDir(Path(cast.state(user))).load_peers()) < len(USERS) for user in USERS):  # noqa: ASYNC110 -- other processes write it
+                await asyncio.sleep(0.05)
         await cast.bootstrap.kill()
         yield cast
 
