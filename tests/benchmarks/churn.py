@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from adapter.device_node import JOIN_CONTACTS
+from adapter.acquaintances import JOIN_CONTACTS
 from adapter.directory import Directory
 from adapter.membership import REJOIN_EVERY_S
 from adapter.upkeep import Upkeep
