@@ -21,6 +21,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,10 @@ SIZES = (1, 2, 3, 8, 20, 21, 32, 64, 128, 256, 1000, 2000)
 QUICK_SIZES = (1, 3, 21, 256, 1000)
 LARGEST_QUICK_DEATHS = 32
 CHORD = 0.5
-LOOPBACK, QUICK_LOOPBACK = (128, 100, 2), (32, 20, 1)
-"""Nodes, operations of each kind in a block, blocks."""
+LOOPBACK, QUICK_LOOPBACK = (128, 100, 2, 2), (32, 20, 1, 0)
+"""Nodes, operations of each kind in a block, blocks, and further ones in which nobody dies.
+
+How long a healthy get takes at worst hangs on the ring, which is another one in each block."""
 OTHERS = ("tests.benchmarks.churn",)
 """Modules that add a field of their name where they exist: measure(*, quick) -> figures, and held(figures) -> promises
 with whether they held."""
@@ -121,20 +124,21 @@ def _simulated(*, quick: bool, others: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def _loopback(nodes: int, operations: int, blocks: int) -> dict[str, Any]:
+def _loopback(nodes: int, operations: int, blocks: int, healthy: int) -> dict[str, Any]:
     """Let the peers take turns, each time with a new ring, so that a noisy minute hits them all."""
     peers = {"ours": latency.ours, "opendht": latency.opendht, "stock": latency.stock}
+    alive = {"ours": partial(latency.ours, deaths=False), "stock": partial(latency.stock, deaths=False)}
     measured: dict[str, list[latency.Samples]] = {name: [] for name in peers}
-    for block in range(blocks):
-        for name, measure in peers.items():
+    for block in range(blocks + healthy):
+        for name, measure in (peers if block < blocks else alive).items():
             samples = measure(nodes, operations, block)
             if samples is None:
                 print(f"{name} is not installed: pip install -e '.[bench]'", file=sys.stderr)  # noqa: T201
                 continue
             measured[name].append(samples)
-            _say(f"block {block + 1} of {blocks}: {name}", latency.summary([samples]))
+            _say(f"block {block + 1} of {blocks + healthy}: {name}", latency.summary([samples]))
     summaries = {name: latency.summary(of_peer) if of_peer else None for name, of_peer in measured.items()}
-    return {"nodes": nodes, "value_bytes": latency.VALUE_BYTES, "blocks": blocks, **summaries}
+    return {"nodes": nodes, "value_bytes": latency.VALUE_BYTES, "blocks": [blocks, healthy], **summaries}
 
 
 def _held(result: dict[str, Any]) -> dict[str, bool | None]:

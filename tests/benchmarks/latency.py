@@ -88,7 +88,7 @@ def summary(blocks: Sequence[Samples]) -> dict[str, dict[str, Any]]:
         kind: {
             "p50_ms": percentile([one for block in blocks for one in block.took[kind]], 0.5),
             "p99_ms": percentile([one for block in blocks for one in block.took[kind]], 0.99),
-            "p99_ms_of_each_block": [percentile(block.took[kind], 0.99) for block in blocks],
+            "p99_ms_of_each_block": [percentile(block.took[kind], 0.99) for block in blocks if block.took[kind]],
             "operations": sum(len(block.took[kind]) for block in blocks),
             "missed": sum(block.missed[kind] for block in blocks),
             "raised": dict(sum((block.raised_in(kind) for block in blocks), Counter())),
@@ -103,8 +103,8 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return round(1000 * ordered[math.ceil(share * len(ordered)) - 1], 2)
 
 
-def ours(count: int, operations: int, seed: int) -> Samples:
-    """Measure this project's ring."""
+def ours(count: int, operations: int, seed: int, *, deaths: bool = True) -> Samples:
+    """Measure this project's ring, without `deaths` as long as it is healthy."""
 
     async def program() -> Samples:
         overlay, rng = TestOverlay(), random.Random(seed)
@@ -156,6 +156,8 @@ def ours(count: int, operations: int, seed: int) -> Samples:
                 await copy(number)
             await samples.timed("healthy get", first, [*before] * READS)
             await samples.timed("healthy verified find", get, before)
+            if not deaths:
+                return samples
             for ring in (dead := rng.sample(rings, count // DEAD_SHARE)):
                 await ring.close()
             living[:] = [ring for ring in rings if ring not in dead]
@@ -214,7 +216,7 @@ async def settle() -> None:
     gc.freeze()
 
 
-def stock(count: int, operations: int, seed: int) -> Samples:
+def stock(count: int, operations: int, seed: int, *, deaths: bool = True) -> Samples:
     """Measure the stock library with its defaults; what dead nodes cost is measured all at once: each takes long."""
     logging.disable(logging.WARNING)
 
@@ -240,12 +242,13 @@ def stock(count: int, operations: int, seed: int) -> Samples:
         samples = Samples()
         await samples.timed("healthy put", put, range(operations))
         await samples.timed("healthy get", get, [*range(operations)] * READS)
-        for server in (dead := rng.sample(servers, count // DEAD_SHARE)):
-            server.stop()
-        living[:] = [server for server in servers if server not in dead]
-        killed = [samples.one("killed get", get, number) for number in range(operations)]
-        killed += [samples.one("killed put", put, number) for number in range(operations, 2 * operations)]
-        await asyncio.gather(*killed)
+        if deaths:
+            for server in (dead := rng.sample(servers, count // DEAD_SHARE)):
+                server.stop()
+            living[:] = [server for server in servers if server not in dead]
+            killed = [samples.one("killed get", get, number) for number in range(operations)]
+            killed += [samples.one("killed put", put, number) for number in range(operations, 2 * operations)]
+            await asyncio.gather(*killed)
         for server in living:
             server.stop()
         return samples
