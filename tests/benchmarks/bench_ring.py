@@ -126,11 +126,15 @@ def _simulated(*, quick: bool, others: Sequence[str]) -> dict[str, Any]:
 
 def _loopback(nodes: int, operations: int, blocks: int, healthy: int) -> dict[str, Any]:
     """Let the peers take turns, each time with a new ring, so that a noisy minute hits them all."""
-    peers = {"ours": latency.ours, "opendht": latency.opendht, "stock": latency.stock}
-    alive = {"ours": partial(latency.ours, deaths=False), "stock": partial(latency.stock, deaths=False)}
-    measured: dict[str, list[latency.Samples]] = {name: [] for name in peers}
+    measured: dict[str, list[latency.Samples]] = {name: [] for name in ("ours", "opendht", "stock")}
     for block in range(blocks + healthy):
-        for name, measure in (peers if block < blocks else alive).items():
+        # half a minute an operation: what the others do after deaths is measured in the first block alone
+        turns = {
+            "ours": partial(latency.ours, deaths=block < blocks),
+            **({} if block else {"opendht": latency.opendht}),
+            "stock": partial(latency.stock, deaths=not block),
+        }
+        for name, measure in turns.items():
             samples = measure(nodes, operations, block)
             if samples is None:
                 print(f"{name} is not installed: pip install -e '.[bench]'", file=sys.stderr)  # noqa: T201
