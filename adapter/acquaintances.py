@@ -52,6 +52,7 @@ class Acquaintances:
         """
         cached = self._cached()
         known = [peer for peer in self._mix(cached, list(named)) if peer.id != me]
+        self._tried.intersection_update(known)
         fresh = [peer for peer in known if peer not in self._tried]
         chosen = [*fresh, *(peer for peer in known if peer in self._tried)][:JOIN_CONTACTS]
         self._tried.update(chosen)
