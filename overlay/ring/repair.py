@@ -1,15 +1,18 @@
 """Holders put a lost piece back among themselves while its owner is away.  I/O: udp.
 
 An owner that is online does this better: it knows every piece. That it is away, the lookup record tells, which it
-renews every few minutes and which has run out by then. A piece is copied where a copy is left and rebuilt where none
-is; either way it is the piece that was dealt, so it does not matter who does it, nor whether two do it at once. The
-holders of a user take turns all the same, the one with the lowest index first [docs/adr/0018].
+renews every few minutes and which has run out by then. Where a piece lies by chance and not by right, its owner may not
+know of it, and no record comes: so one of the places is asked for a newer one before anything else is done. A piece is
+copied where a copy is left and rebuilt where none is; either way it is the piece that was dealt, so it does not matter
+who does it, nor whether two do it at once. The holders of a user take turns all the same, the one with the lowest index
+first [docs/adr/0018].
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from overlay.ring.ids import Peer, piece_position
@@ -32,6 +35,22 @@ MAX_USERS_PER_ROUND: Final = 8
 """Users that one round looks at: a look-up and a fetch for each of their pieces."""
 MAX_READ_PER_ROUND: Final = 256
 """Users read from the store in one round, to find those that are away."""
+PLACES_GOOD_S: Final = 300.0
+"""Where nothing was lacking, the same nodes are asked again for so long, without look-ups; and who is none of them
+rests meanwhile. One of them that falls silent ends it."""
+
+
+@dataclass(slots=True)
+class _Watch:
+    """What this node remembers of one user that is away."""
+
+    hearing: int
+    """The index whose place was asked last for a newer record."""
+    turn: int = 0
+    """Rounds in which something was lacking."""
+    places: Mapping[int, Peer] = field(default_factory=dict)
+    """Where everything was, at the last full look."""
+    good_until: float = 0.0
 
 
 class Repair:
@@ -48,7 +67,7 @@ class Repair:
         "_me",
         "_spread",
         "_store",
-        "_turns",
+        "_watches",
     )
 
     def __init__(
@@ -75,7 +94,7 @@ class Repair:
         self._counters = counters
         self._due = clock() + REPAIR_PERIOD_S
         self._last_read = ""
-        self._turns: dict[str, int] = {}
+        self._watches: dict[str, _Watch] = {}
         self._is_busy = False
 
     async def run_if_due(self) -> None:
@@ -95,12 +114,14 @@ class Repair:
         """Return the next few users of whom something is held here and whose record has run out."""
         now = self._clock()
         held = {aor for aor, _ in self._store.held(now)}
-        self._turns = {aor: turn for aor, turn in self._turns.items() if aor in held}
+        self._watches = {aor: watch for aor, watch in self._watches.items() if aor in held}
         users = sorted(held)
         start = bisect_right(users, self._last_read)
         away: list[str] = []
         for aor in (users[start:] + users[:start])[:MAX_READ_PER_ROUND]:
             self._last_read = aor
+            if self._rests(aor, now):
+                continue
             holding = self._store.get(aor, now)
             is_here = holding.record is not None and holding.record.expires_at > now
             if holding.pieces and holding.tombstone is None and not is_here:
@@ -115,27 +136,70 @@ class Repair:
         if share_list is None or not mine.pieces:
             return
         n = share_list.n
+        watch = self._watches.setdefault(aor, _Watch(hearing=self._me.id % n))
+        if await self._is_as_it_was(aor, watch, share_list) or await self._is_heard_of(aor, n, watch):
+            return
         places = await self._spread.owners({index: piece_position(aor, index, n) for index in range(1, n + 1)}, n)
-        peers = sorted({*places.values(), self._me})
-        answers = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
-        found = {
-            peer: _listed(holding, share_list)
-            for peer, holding in zip(peers, answers, strict=True)
-            if holding is not None  # who is silent may be dead: the ring finds out, and then the place is another's
-        }
+        found = await self._ask(aor, places, share_list)
         lacking = {index: peer for index, peer in places.items() if peer in found and index not in found[peer]}
         if not lacking:
-            self._turns.pop(aor, None)
-        elif self._is_my_turn(aor, places, found):
+            watch.turn = 0
+            if self._is_whole(places, found):
+                watch.places, watch.good_until = places, self._clock() + PLACES_GOOD_S
+        elif self._is_my_turn(watch, places, found):
             await self._give(aor, lacking, found, mine, share_list)
 
-    def _is_my_turn(self, aor: str, places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]) -> bool:
+    async def _ask(
+        self, aor: str, places: Mapping[int, Peer], share_list: ShareList
+    ) -> dict[Peer, dict[int, KeyPiece]]:
+        """Return the listed pieces that the nodes at some places and this one hold; who is silent is left out."""
+        peers = sorted({*places.values(), self._me})
+        answers = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
+        # who is silent may be dead: the ring finds out, and then the place is another's
+        return {
+            peer: _listed(holding, share_list)
+            for peer, holding in zip(peers, answers, strict=True)
+            if holding is not None
+        }
+
+    async def _is_as_it_was(self, aor: str, watch: _Watch, share_list: ShareList) -> bool:
+        """Tell whether the places were all found not long ago, and their nodes still have what they had."""
+        if not 0 < watch.good_until - self._clock() <= PLACES_GOOD_S:
+            return False
+        return self._is_whole(watch.places, await self._ask(aor, watch.places, share_list))
+
+    @staticmethod
+    def _is_whole(places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]) -> bool:
+        """Tell whether every place has answered and has its piece."""
+        return all(index in found.get(peer, ()) for index, peer in places.items())
+
+    def _rests(self, aor: str, now: float) -> bool:
+        """Tell whether a user's pieces were all in place a while ago, and looking after them is for others."""
+        watch = self._watches.get(aor)
+        return (
+            watch is not None and 0 < watch.good_until - now <= PLACES_GOOD_S and self._me not in watch.places.values()
+        )
+
+    async def _is_heard_of(self, aor: str, n: int, watch: _Watch) -> bool:
+        """Ask at one place, each time at another, for a record that is in force; tell whether it is kept here now."""
+        watch.hearing = index = watch.hearing % n + 1
+        (peer,) = (await self._spread.owners({index: piece_position(aor, index, n)}, n)).values()
+        holding = await self._calls.fetch_at(peer, aor) if peer != self._me else None
+        record, now = holding.record if holding is not None else None, self._clock()
+        if record is None or record.expires_at <= now or not self._store.put_record(record.encode(), now).held:
+            return False
+        del self._watches[aor]
+        self._counters["owner heard of"] += 1
+        return True
+
+    def _is_my_turn(
+        self, watch: _Watch, places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]
+    ) -> bool:
         """Count the rounds in which something was lacking: in each, another holder is the one to see to it."""
         holders = list(dict.fromkeys(peer for _, peer in sorted(places.items()) if found.get(peer)))
         rank = holders.index(self._me) if self._me in holders else len(holders)
-        turn = self._turns.get(aor, 0)
-        self._turns[aor] = turn + 1
-        return turn % (len(holders) + 1) == rank
+        watch.turn += 1
+        return (watch.turn - 1) % (len(holders) + 1) == rank
 
     async def _give(
         self,

@@ -11,6 +11,7 @@ import pytest
 
 from adapter.directory import Directory
 from adapter.upkeep import Upkeep
+from overlay.ring.ids import piece_position
 from overlay.ring.repair import REPAIR_PERIOD_S
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.seals import Seals
@@ -158,6 +159,54 @@ def test_nobody_mends_for_an_owner_whose_record_lives(monkeypatch):
             await town.kill(town.holders()[0])
             await asyncio.sleep(BETWEEN_S)
             assert town.did("piece rebuilt") == town.did("piece copied") == 0
+
+    town.network.run(program())
+
+
+def test_who_holds_a_piece_by_chance_hears_that_its_owner_is_there_and_rests():
+    town = Town(6)
+
+    async def program():
+        async with town.running():
+            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
+            holder, share_list = town.holders()[0], town.overlay.share_list(town.bob, "bob", k=K, n=N)
+            record = town.stores[holder].get("bob", town.network.clock()).record
+            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            await asyncio.sleep(AWAY_S)
+            # bob is there again and tells those whom he knows of
+            told = town.overlay.record(town.bob, "bob", sequence=record.sequence + 1)
+            for ring in town.holders():
+                if ring is not stray:
+                    assert await reader.store_at(ring.me, None, told)
+            await asyncio.sleep(BETWEEN_S)
+            assert town.stores[stray].get("bob", town.network.clock()).record == told
+            assert stray.counters()["ring: owner heard of"] == 1
+            before = stray.counters()["ring: asked fetch"]
+            await asyncio.sleep(BETWEEN_S)
+            assert stray.counters()["ring: asked fetch"] == before
+
+    town.network.run(program())
+
+
+def test_a_quiet_absence_costs_the_nodes_at_the_places_a_question_to_each_other_and_nobody_else():
+    town = Town(7)
+
+    async def program():
+        async with town.running():
+            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
+            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
+            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
+            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            await asyncio.sleep(AWAY_S + BETWEEN_S)
+            owners = [await reader.find_successor(piece_position("bob", index, N)) for index in range(1, N + 1)]
+            at_places = [ring for ring in town.rings if ring.me in owners]
+            assert len(at_places) == N
+            before = {ring: ring.counters().get("ring: asked fetch", 0) for ring in town.rings}
+            await asyncio.sleep(BETWEEN_S)
+            asked = {ring: ring.counters().get("ring: asked fetch", 0) - before[ring] for ring in town.rings}
+            rounds = {N - 1, 2 * (N - 1), 3 * (N - 1)}
+            assert {asked.pop(ring) for ring in at_places} <= rounds
+            assert set(asked.values()) == {0}
 
     town.network.run(program())
 
