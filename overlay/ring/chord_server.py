@@ -39,8 +39,9 @@ NEWCOMER_NEAREST: Final = 4
 """The same for a node that has just come."""
 MAX_MEETINGS: Final = 4
 """How often those whom they name are asked in turn."""
-FAR_NODES: Final = 8
-"""Nodes that have to answer a newcomer from each far block of the ring: each costs a handshake."""
+FAR_NODES: Final = MAX_CONTACTS
+"""Nodes that have to answer a newcomer from each far block of the ring: each costs a handshake, and who knows fewer
+takes the wrong nodes for the owners of places."""
 SEED_TRIES: Final = 2
 """There may be one seed only, and a lost datagram or four must not keep a node out."""
 
