@@ -144,10 +144,16 @@ class Repair:
         lacking = {index: peer for index, peer in places.items() if peer in found and index not in found[peer]}
         if not lacking:
             watch.turn = 0
-            if self._is_whole(places, found):
-                watch.places, watch.good_until = places, self._clock() + PLACES_GOOD_S
-        elif self._is_my_turn(watch, places, found):
-            await self._give(aor, lacking, found, mine, share_list)
+            is_settled = self._is_whole(places, found)
+        else:
+            # what nobody takes is of a key that its owner has changed: who has no place is of no use then
+            is_settled = (
+                self._is_my_turn(watch, places, found)
+                and not await self._give(aor, lacking, found, mine, share_list)
+                and self._me not in places.values()
+            )
+        if is_settled:
+            watch.places, watch.good_until = places, self._clock() + PLACES_GOOD_S
 
     async def _ask(
         self, aor: str, places: Mapping[int, Peer], share_list: ShareList
@@ -208,9 +214,12 @@ class Repair:
         found: Mapping[Peer, Mapping[int, KeyPiece]],
         mine: Holding,
         share_list: ShareList,
-    ) -> None:
-        """Copy or rebuild what is lacking and store it at its place, with what that node needs to do the same."""
-        now = self._clock()
+    ) -> bool:
+        """Copy or rebuild what is lacking and store it at its place, with what that node needs to do the same.
+
+        Tell whether any place took anything.
+        """
+        now, taken = self._clock(), False
         left = {index: piece for pieces in found.values() for index, piece in pieces.items()}
         seals = self._store.seals(aor, now)
         for index, peer in lacking.items():
@@ -226,9 +235,11 @@ class Repair:
                 self._counters["piece past repair"] += 1
                 continue
             if await self._calls.store_at(peer, piece, mine.record, share_list=share_list):
+                taken = True
                 self._counters["piece copied" if index in left else "piece rebuilt"] += 1
                 for some in seals:
                     await self._calls.store_at(peer, None, some)
+        return taken
 
 
 def _listed(holding: Holding, share_list: ShareList) -> dict[int, KeyPiece]:

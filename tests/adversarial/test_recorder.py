@@ -21,7 +21,7 @@ from adapter.enrolment import EnrolmentFailed, EnrolmentRefused
 from adapter.sip.digest import Digest
 from adapter.sip.matching import Flow
 from adapter.sip.phone_secret import PhoneSecret
-from adapter.upkeep import Upkeep
+from adapter.upkeep import RECORD_LIFETIME_S, Upkeep
 from overlay.ring.storage import RecordStore
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.tombstone import Tombstone
@@ -51,8 +51,8 @@ LIVES_S = 3 * 86_400
 PACE_S = 0.01
 """Between two datagrams that are played back: slow enough that no limit on floods stops what nothing else does."""
 QUIET_S = 20.0
-STILL_S, MAX_STEPS = 200.0, 8
-"""Nothing that a ring does by itself is further apart: holders look once in three minutes for what to repair."""
+STILL_S, MAX_STEPS = RECORD_LIFETIME_S + 60.0, 8
+"""Nothing that a ring does by itself is further apart: holders mend what is lacking when a record has run out."""
 CALL_S = 1.0
 
 

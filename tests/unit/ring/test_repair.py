@@ -12,7 +12,8 @@ import pytest
 from adapter.directory import Directory
 from adapter.upkeep import Upkeep
 from overlay.ring.ids import piece_position
-from overlay.ring.repair import REPAIR_PERIOD_S
+from overlay.ring.repair import PLACES_GOOD_S, REPAIR_PERIOD_S
+from overlay.ring.storage import FORMER_S
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.seals import Seals
 from tests.support.evil import LyingStore, another_key, changed_shares, nothing
@@ -207,6 +208,36 @@ def test_a_quiet_absence_costs_the_nodes_at_the_places_a_question_to_each_other_
             rounds = {N - 1, 2 * (N - 1), 3 * (N - 1)}
             assert {asked.pop(ring) for ring in at_places} <= rounds
             assert set(asked.values()) == {0}
+
+    town.network.run(program())
+
+
+def test_who_holds_a_piece_of_a_changed_key_by_chance_offers_it_once_in_a_while():
+    town = Town(8)
+
+    async def program():
+        async with town.running():
+            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
+            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
+            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
+            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            # the stray is away while bob changes his key
+            other = PrivateBundle.generate()
+            later = town.overlay.pieces(other, "bob", generation=2, k=K, n=N)
+            listed = town.overlay.share_list(other, "bob", generation=2, k=K, n=N)
+            for ring in town.rings:
+                if ring is not stray and town.held(ring):
+                    for piece in later:
+                        assert await reader.store_at(ring.me, piece, None, share_list=listed)
+                    for sequence in (1, 2):
+                        word = town.overlay.record(other, "bob", generation=2, sequence=record.sequence + sequence)
+                        assert await reader.store_at(ring.me, None, word)
+            await asyncio.sleep(FORMER_S + PLACES_GOOD_S)
+            assert [piece.generation for piece in town.held(stray)] == [1]
+            before = stray.counters()["ring: asked store"]
+            await asyncio.sleep(2 * PLACES_GOOD_S)
+            # nobody takes the old key's pieces
+            assert 0 < stray.counters()["ring: asked store"] - before <= 2 * N
 
     town.network.run(program())
 
