@@ -16,11 +16,12 @@ from adapter.problems import DamagedFile
 from adapter.recent import RecentProofs
 from adapter.servers import NotRegistered
 from adapter.two_directories import TwoDirectories
+from overlay.ring.chord import RingUnreachable
 from overlay.ring.kademlia_ring import KademliaRing
 from overlay.ring.sessions import RingIdentity
 from overlay.ring.storage import RecordStore
 from overlay.ring.store_of_ring import StoreOfRing
-from overlay.ring.two_rings import TwoRings
+from overlay.ring.two_rings import TwoRings, in_reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,6 +61,7 @@ class DeviceNode:
         self._directory: Directory | TwoDirectories | None = None
         self._proofs: RecentProofs | None = None
         self._credential_until = 0
+        self._has_joined = False
 
     @property
     def ring(self) -> KademliaRing | TwoRings:
@@ -134,6 +136,26 @@ class DeviceNode:
             await self.running.leave()
         if self._store is not None:
             self._store.close()
+
+    async def join(self, enrolments: Iterable[Enrolment]) -> int:
+        """Join the ring once, through whoever is known; return how many were tried where none of them answers."""
+        if self._has_joined:
+            return 0
+        contacts, silent = self.contacts(enrolments), 0
+        try:
+            await self.ring.join(contacts)
+        except RingUnreachable:
+            silent = len({peer.id for peer in contacts})
+        self._has_joined = True
+        return silent
+
+    async def find_lost_rings(self, enrolments: Iterable[Enrolment]) -> None:
+        """Join anew where nobody is known any more, in the ring of one family perhaps."""
+        named = tuple(enrolments)
+        for ring in self.ring.views:
+            if not ring.peers() and (contacts := in_reach(self.contacts(named), ring)):
+                with contextlib.suppress(RingUnreachable):
+                    await ring.join(contacts)
 
     def last_port(self) -> int:
         """Return the port where others have known this node: who comes back there is found by their peer caches."""

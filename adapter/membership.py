@@ -15,19 +15,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from adapter.device_node import DeviceNode
-from adapter.enrolment import EnrolmentRefused
 from adapter.key_change import is_pending, next_key, promote
 from adapter.key_moving import load_place
 from adapter.liars import Liars
 from adapter.pins import Pins
 from adapter.registering import Place, ask_bootstrap, read_back
+from adapter.renewal import expires_at, is_due, word_of_failure
 from adapter.revocation import Revocations
 from adapter.servers import NotRegistered, Servers
 from adapter.two_upkeeps import upkeep_in
 from overlay.errors import Secp2psipError
-from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
-from overlay.ring.two_rings import TwoRings, in_reach
 from overlay.trust.succession import Succession, decode_chain, encode_chain
 
 if TYPE_CHECKING:
@@ -46,15 +44,12 @@ if TYPE_CHECKING:
     from overlay.ring.holding import Evidence as Contradiction
     from overlay.ring.ids import Peer
     from overlay.ring.kademlia_ring import KademliaRing
+    from overlay.ring.two_rings import TwoRings
     from overlay.trust.identity import PrivateBundle
 
 
-RENEW_AFTER_S: Final = 7 * 86_400
-"""Pieces and credential older than this are renewed as soon as the bootstrap server answers [docs/protocol.md]."""
 RENEW_RETRY_S: Final = 3_600
 """How long after a failed renewal the next one is tried."""
-WARN_BEFORE_S: Final = 7 * 86_400
-"""How long before its expiry an enrolment that could not be renewed is spoken of."""
 REJOIN_EVERY_S: Final = 3
 """How often a node that knows nobody tries those it knew."""
 NEWS_PAUSE_S: Final = 0.5
@@ -100,7 +95,6 @@ class Membership:
         """The keys that are on their way out of use."""
         self._tasks = Tasks()
         self._registering = asyncio.Lock()
-        self._has_joined = False
         self._stopping = asyncio.Event()
         self._news = asyncio.Event()
 
@@ -325,8 +319,7 @@ class Membership:
     async def _take_place(self, user: str, enrolment: Enrolment, *, port: int) -> None:
         """Join the ring and begin to keep the user's pieces in place."""
         await self._open(enrolment, (self._config.ring[0], port))
-        if not self._has_joined:
-            await self._join()
+        await self._join()
         if (old := self._upkeeps.get(user)) is not None:
             old.stop()
         if self.revocations.of(user):
@@ -354,15 +347,11 @@ class Membership:
 
     async def _join(self) -> None:
         """Join through whoever is known; a ring that nobody answers for is looked for again from time to time."""
-        contacts = self._node.contacts(self._enrolments.values())
-        try:
-            await self.ring.join(contacts)
-        except RingUnreachable:
+        if silent := await self._node.join(self._enrolments.values()):
             self._warn(
-                f"none of the {len({peer.id for peer in contacts})} nodes of the ring known here answers",
+                f"none of the {silent} nodes of the ring known here answers",
                 "start another adapter or the bootstrap server: this one keeps trying",
             )
-        self._has_joined = True
 
     def _is_ours(self, user: str, enrolment: Enrolment) -> bool:
         keys = self._keys[user]
@@ -399,18 +388,10 @@ class Membership:
             self._node.keep_peers()
             if time.monotonic() >= rejoin_at:
                 rejoin_at = time.monotonic() + REJOIN_EVERY_S
-                await self._find_lost_rings()
+                await self._node.find_lost_rings(self._enrolments.values())
             if time.time() >= renew_at:
                 renew_at = time.time() + RENEW_RETRY_S
                 await self._renew()
-
-    async def _find_lost_rings(self) -> None:
-        """Join anew where nobody is known any more, in the ring of one family perhaps."""
-        assert self.running is not None
-        for ring in self.running.views:
-            if not ring.peers() and (contacts := in_reach(self._node.contacts(self._enrolments.values()), ring)):
-                with contextlib.suppress(RingUnreachable):
-                    await ring.join(contacts)
 
     async def _finish_changes(self) -> None:
         """Go on with changes of keys that were cut short; say so when that fails."""
@@ -428,26 +409,12 @@ class Membership:
         now = time.time()
         await self._finish_changes()
         for user, enrolment in list(self._enrolments.items()):
-            if enrolment.pieces[0].issued_at + RENEW_AFTER_S > now or self.revocations.of(user):
+            if not is_due(enrolment, now) or self.revocations.of(user):
                 continue
             try:
                 async with self._registering:
                     await self._enrol(user, lambda _step, _detail: None)
             except (Secp2psipError, OSError) as error:
                 # a disk that is full for a moment must not end the renewals of the next months
-                days = (expires_at(enrolment) - now) / 86_400
-                if isinstance(error, EnrolmentRefused) and error.code in {"taken", "revoked"}:
-                    self._warn(
-                        f"the name {user} is lost to the key of this device: {error}",
-                        "if that is no wish of yours, speak to whoever runs the bootstrap server",
-                    )
-                elif days * 86_400 < WARN_BEFORE_S:
-                    self._warn(
-                        f"{user}'s registration runs out in {days:.1f} days and could not be renewed: {error}",
-                        "start the bootstrap server, or give its address with --bootstrap",
-                    )
-
-
-def expires_at(enrolment: Enrolment) -> int:
-    """Return when the first part of a registered state expires, in seconds since the epoch."""
-    return min(enrolment.credential.expires_at, *(piece.expires_at for piece in enrolment.pieces))
+                if (word := word_of_failure(user, enrolment, error, now)) is not None:
+                    self._warn(*word)

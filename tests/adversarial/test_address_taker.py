@@ -141,7 +141,7 @@ async def test_a_forged_taken_neither_ends_the_search_for_the_server_nor_tells_t
         await before.stop()
         state = StateDir(folder)
         one = state.load_enrolment("alice")
-        monkeypatch.setattr("adapter.membership.RENEW_AFTER_S", -1)
+        monkeypatch.setattr("adapter.renewal.RENEW_AFTER_S", -1)
         host, port = watched.server.address
         here = Announcement(overlay=FACTS.name, key=one.overlay_bundle.thumbprint(), host=host, port=port)
         async with taken(forged("taken")) as (taker, (_, false_port)), Announcer(here), AsyncExitStack() as at_end:

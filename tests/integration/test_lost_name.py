@@ -40,7 +40,7 @@ async def device(folder: Path, bootstrap: tuple[str, int], told: list[str]):
 
 @pytest.mark.parametrize(("verb", "why"), [("release", "taken"), ("revoke", "revoked")])
 async def test_the_owner_of_a_lost_name_is_told(tmp_path, monkeypatch, capsys, verb, why):
-    monkeypatch.setattr("adapter.membership.RENEW_AFTER_S", -1)
+    monkeypatch.setattr("adapter.renewal.RENEW_AFTER_S", -1)
     told: list[str] = []
     async with serving(tmp_path / "bootstrap") as watched:
         async with device(tmp_path / "alice", watched.server.address, told) as membership:

@@ -63,7 +63,7 @@ async def renewals(watched, membership: Membership) -> int:
 @pytest.fixture
 def old(monkeypatch) -> None:
     """Let everything be old enough for a renewal."""
-    monkeypatch.setattr("adapter.membership.RENEW_AFTER_S", -1)
+    monkeypatch.setattr("adapter.renewal.RENEW_AFTER_S", -1)
 
 
 @pytest.mark.usefixtures("old")

@@ -96,7 +96,7 @@ def silent(_step: str, _detail: dict[str, Any]) -> None:
 
 async def test_it_is_tried_again_without_a_restart_and_nothing_is_renewed_meanwhile(tmp_path, monkeypatch):
     monkeypatch.setattr("adapter.revocation.RETRY_S", 0.2)
-    monkeypatch.setattr("adapter.membership.RENEW_AFTER_S", -1)
+    monkeypatch.setattr("adapter.renewal.RENEW_AFTER_S", -1)
     data = tmp_path / "bootstrap"
     done = asyncio.Event()
     async with contextlib.AsyncExitStack() as at_end:
