@@ -8,7 +8,8 @@ The file is ``config.toml`` in the user's configuration directory, or the one of
     sip = "192.168.1.20:5070"
     ring = "192.168.1.20:0"      # or ["192.168.1.20:0", "[2001:db8::20]:0"], to be in both rings
     state = "~/.local/state/secp2psip"
-    accept = "everyone"          # whose calls are taken: "everyone", "contacts" or "nobody"
+    accept = "everyone"          # whose calls are taken: "everyone", "contacts" or "nobody"; for some users
+                                 # otherwise: ["contacts", "alice=nobody"]
     mic = "headset"              # microphone and speaker, as secp2psip devices names them
     speaker = "headset"
     code = "enrolment code, where the bootstrap server asks for one"
@@ -30,10 +31,10 @@ import platformdirs
 
 from adapter.config_sources import APP_NAME, Chosen, collect
 from adapter.config_tables import read_limits, read_phones
-from adapter.pins import ACCEPT, EVERYONE
 from adapter.problems import UsageProblem
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
 from adapter.sip.phone_secret import PhoneSecret
+from adapter.whose_calls import WhoseCalls, read_whose_calls
 from overlay.errors import LocalError, Secp2psipError
 from overlay.ring.ids import spelt
 from overlay.trust.identity import THUMBPRINT_BYTES, parse_aor
@@ -66,8 +67,8 @@ class Settings:
     """Where the other nodes reach the adapter; None: the LAN address, any port."""
     other_ring: Address | None = None
     """The same in the other family, for who is in both rings; None: one ring is enough."""
-    accept: str = EVERYONE
-    """Whose calls are taken: one of ACCEPT."""
+    accept: WhoseCalls = field(default_factory=WhoseCalls)
+    """Whose calls are taken."""
     code: str = ""
     """Enrolment code, where the bootstrap server asks for one."""
     overlay_key: bytes | None = None
@@ -110,7 +111,7 @@ def settings_of(sources: Mapping[str, Chosen], *, trace: bool = False, json: boo
         sip=_address(chosen, "sip", DEFAULT_SIP_PORT),
         ring=rings[0],
         other_ring=rings[1],
-        accept=_accept(_text(chosen, "accept")),
+        accept=read_whose_calls(chosen.get("accept", "")),
         code=_text(chosen, "code"),
         overlay=_overlay(_text(chosen, "overlay")),
         overlay_key=_overlay_key(_text(chosen, "overlay_key")),
@@ -210,12 +211,6 @@ def _bootstrap(values: Mapping[str, Any]) -> Address | None:
     if address is not None and address[1] == 0:
         raise UsageProblem("a bootstrap server has no port 0", hint="write the address that secp2psip-bootstrap shows")
     return address
-
-
-def _accept(text: str) -> str:
-    if text and text not in ACCEPT:
-        raise UsageProblem(f"{text!r} is nobody whose calls could be taken", hint=f"there are: {', '.join(ACCEPT)}")
-    return text or EVERYONE
 
 
 def _overlay(text: str) -> str:

@@ -29,9 +29,9 @@ from adapter.calls.inviting import Inviting
 from adapter.calls.local_users import LocalUsers
 from adapter.calls.receipt import KEPT_REFUSALS, proof_of, refused_call, taken_call
 from adapter.findings import KeyChanged, KeyUnverifiable, LookupFailed, NameAway, NameRevoked, NameUnknown
-from adapter.pins import EVERYONE
 from adapter.reach import reach_of
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
+from adapter.whose_calls import WhoseCalls
 from overlay.errors import RemoteError, Secp2psipError
 from overlay.ring.chord import RingUnreachable
 from overlay.ring.tasks import Tasks
@@ -92,14 +92,14 @@ class Exchange:
         sip_address: Callable[[], tuple[str, int]],
         steps: Steps,
         limits: Limits = DEFAULT_LIMITS,
-        accept: str = EVERYONE,
+        accept: WhoseCalls = WhoseCalls(),  # noqa: B008 -- frozen
         keep: Callable[[dict[str, Any]], None] = lambda _receipt: None,
         clock: Callable[[], float] | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         """`contacts` gives a user's registered phones, best first; `sip_address` is where phones reach this device.
 
-        `accept` is whose calls the users take (`Pins.admits`), `keep` is told what became of each call to them.
+        `accept` is whose calls each user takes (`Pins.admits`), `keep` is told what became of each call to them.
 
         `clock` is a `Clock` unless said otherwise; `random_bytes` must be fit for ids and cookies.
         """
@@ -121,7 +121,7 @@ class Exchange:
             random_bytes=random_bytes,
             now=self._clock(),
             per_node_s=limits.calls_per_node,
-            accepts=lambda caller, _callee: membership.pins.admits(caller, accept),
+            accepts=lambda caller, callee: membership.pins.admits(caller, accept.taken_by(callee)),
         )
 
     async def invite(self, caller: str, callee: str, *, step: Step, phone: tuple[str, int] | None = None) -> Outcome:

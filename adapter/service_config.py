@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from adapter.pins import EVERYONE
 from adapter.sip.limits import DEFAULT_LIMITS, Limits
+from adapter.whose_calls import WhoseCalls
 from overlay.errors import LocalError
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class ServiceConfig:
     """The same in the other family, where it is to be in both rings; port 0: that of the first, if it is free."""
     overlay_key: bytes | None = None
     """Thumbprint (16 bytes) of the only overlay key to trust; None: the first one seen is pinned."""
-    accept: str = EVERYONE
-    """Whose calls its users take: one of `adapter.pins.ACCEPT`."""
+    accept: WhoseCalls = field(default_factory=WhoseCalls)
+    """Whose calls its users take."""
     code: str = ""
     """Enrolment code, where the bootstrap server asks for one."""
     phones: Mapping[str, PhoneSecret] = field(default_factory=dict)

@@ -35,6 +35,9 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
     with screen.waiting("looking for a bootstrap server"):
         settings = await find_way_in(settings, users, screen.show)
     config = service_config(settings, users, sip_port=DEFAULT_SIP_PORT)
+    for stranger in sorted(config.accept.of.keys() - set(users)):
+        text = f"whose calls {stranger} takes is said, and {stranger} is no user of this adapter"
+        screen.show({"event": "warning", "text": text, "hint": f"its users are: {', '.join(users)}"})
 
     if screen.trace and not screen.json:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -59,7 +59,7 @@ def _settings(settings: Settings, chosen: dict[str, Chosen]) -> Iterator[tuple[s
         "overlay": (settings.overlay, "the only one that is announced here"),
         "overlay_key": (settings.overlay_key and settings.overlay_key.hex(), "the one seen at the first registration"),
         "code": ("given" if settings.code else "", "none"),
-        "accept": (settings.accept, settings.accept),
+        "accept": (str(settings.accept), str(settings.accept)),
         "sip": (settings.sip and format_address(settings.sip), address),
         "ring": (settings.ring and format_address(settings.ring), "this machine's address, any port"),
         "mic": (settings.mic, "the usual one"),

@@ -83,7 +83,11 @@ def add_network(parser: argparse.ArgumentParser, *, fixed_port: bool = False) ->
         " IPv4 and once with IPv6, it is in both rings",
     )
     parser.add_argument(
-        "--accept", choices=ACCEPT, help="whose calls are taken; others are declined at once (default: everyone)"
+        "--accept",
+        action="append",
+        metavar="WHOM",
+        help=f"whose calls are taken: {', '.join(ACCEPT)}; others are declined at once (default: everyone). Given again"
+        " as USER=WHOM it is for one user alone",
     )
     parser.add_argument(
         "--invite",

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ring() -> AsyncIterator[Cast]:
-    """Run alice, who takes everybody's calls, and bob, who takes those of his contacts."""
+    """Run alice, who takes everybody's calls, and bob, who alone of his adapter takes those of his contacts."""
     with tempfile.TemporaryDirectory(prefix="secp2psip-test-") as folder:
         async with Cast(folder=Path(folder)) as cast:
             await cast.start_bootstrap(k=3, n=7)
             await cast.start_adapter("alice")
-            await cast.start_adapter("bob", "--accept", "contacts")
+            await cast.start_adapter("bob", "--accept", "nobody", "--accept", "bob=contacts")
             for user in ("alice", "bob"):
                 await cast.register(user)
             yield cast

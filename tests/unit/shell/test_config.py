@@ -67,7 +67,7 @@ def test_an_overlay_key_is_32_hexadecimal_digits(file):
 
 
 @pytest.mark.parametrize(
-    "text", ['users = "alice"', "users = [1]", "user = 7", "state = 7", "sip = 5070", "code = true"]
+    "text", ['users = "alice"', "users = [1]", "user = 7", "state = 7", "sip = 5070", "code = true", "accept = 7"]
 )
 def test_a_key_of_the_wrong_type_is_named(file, text):
     file.write_text(text)
