@@ -69,10 +69,10 @@ class KademliaRing:
         self._store = store
         self._clock = clock
         self._sessions = Sessions(identity, random_bytes=random_bytes, hello_timeout_s=self._hello_timeout_s)
-        keys = OverlayKeys(
+        self._keys = OverlayKeys(
             overlay=identity.overlay, overlay_public=identity.overlay_public, dealing_public=dealing_public
         )
-        self._holder = Holder(store, me=identity.id, keys=keys, clock=clock)
+        self._holder = Holder(store, me=identity.id, keys=self._keys, clock=clock)
         self._server = ChordServer(
             identity.id,
             store,
@@ -118,7 +118,7 @@ class KademliaRing:
             self._calls,
             self._spread,
             me=self.me,
-            dealing_public=self._dealing_public,
+            keys=self._keys,
             clock=self._clock,
             counters=self._server.rpc.counters,
         )

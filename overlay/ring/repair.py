@@ -2,7 +2,8 @@
 
 An owner that is online does this better: it knows every piece. That it is away, the lookup record tells, which it
 renews every few minutes and which has run out by then. Where a piece lies by chance and not by right, its owner may not
-know of it, and no record comes: so one of the places is asked for a newer one before anything else is done. A piece is
+know of it, and no record comes: so one of the places is asked for a newer one before anything else is done. Who was
+away while a key was revoked hears of that here as well, and brings none of its pieces back. A piece is
 copied where a copy is left and rebuilt where none is; either way it is the piece that was dealt, so it does not matter
 who does it, nor whether two do it at once. The holders of a user take turns all the same, the one with the lowest index
 first [docs/adr/0018].
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from overlay.errors import RemoteError
 from overlay.ring.ids import Peer, piece_position
+from overlay.ring.watch import Watch
 from overlay.trust.rebuilding import rebuild
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from overlay.ring.holder_calls import HolderCalls
     from overlay.ring.holding import Holding
+    from overlay.ring.listed import OverlayKeys
     from overlay.ring.spread import Spread
     from overlay.ring.storage import RecordStore
     from overlay.trust.pieces import KeyPiece
@@ -35,22 +38,6 @@ MAX_USERS_PER_ROUND: Final = 8
 """Users that one round looks at: a look-up and a fetch for each of their pieces."""
 MAX_READ_PER_ROUND: Final = 256
 """Users read from the store in one round, to find those that are away."""
-PLACES_GOOD_S: Final = 300.0
-"""Where nothing was lacking, the same nodes are asked again for so long, without look-ups; and who is none of them
-rests meanwhile. One of them that falls silent ends it."""
-
-
-@dataclass(slots=True)
-class _Watch:
-    """What this node remembers of one user that is away."""
-
-    hearing: int
-    """The index whose place was asked last for a newer record."""
-    turn: int = 0
-    """Rounds in which something was lacking."""
-    places: Mapping[int, Peer] = field(default_factory=dict)
-    """Where everything was, at the last full look."""
-    good_until: float = 0.0
 
 
 class Repair:
@@ -60,9 +47,9 @@ class Repair:
         "_calls",
         "_clock",
         "_counters",
-        "_dealing_public",
         "_due",
         "_is_busy",
+        "_keys",
         "_last_read",
         "_me",
         "_spread",
@@ -77,24 +64,21 @@ class Repair:
         spread: Spread,
         *,
         me: Peer,
-        dealing_public: bytes,
+        keys: OverlayKeys,
         clock: Callable[[], float],
         counters: Counter[str],
     ) -> None:
-        """Take the store, the calls to holders, where pieces belong, this node, the wall clock, and where to count.
-
-        `dealing_public` has 32 bytes and signs pieces.
-        """
+        """Take the store, the calls to holders, where pieces belong, this node, the wall clock, and where to count."""
         self._store = store
         self._calls = calls
         self._spread = spread
         self._me = me
-        self._dealing_public = dealing_public
+        self._keys = keys
         self._clock = clock
         self._counters = counters
         self._due = clock() + REPAIR_PERIOD_S
         self._last_read = ""
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._is_busy = False
 
     async def run_if_due(self) -> None:
@@ -136,70 +120,96 @@ class Repair:
         if share_list is None or not mine.pieces:
             return
         n = share_list.n
-        watch = self._watches.setdefault(aor, _Watch(hearing=self._me.id % n))
+        watch = self._watches.setdefault(aor, Watch(hearing=self._me.id % n))
         if await self._is_as_it_was(aor, watch, share_list) or await self._is_heard_of(aor, n, watch):
             return
         places = await self._spread.owners({index: piece_position(aor, index, n) for index in range(1, n + 1)}, n)
         found = await self._ask(aor, places, share_list)
-        lacking = {index: peer for index, peer in places.items() if peer in found and index not in found[peer]}
+        if found is None:
+            return
+        gaps = _gaps(places, found)
+        watch.see(places, gaps)
+        is_settled = watch.are_old(gaps)
+        lacking = {index: peer for index, peer in gaps if peer in found}
         if not lacking:
             watch.turn = 0
-            is_settled = self._is_whole(places, found)
-        else:
+        elif self._is_my_turn(watch, places, found):
+            is_taken = await self._give(aor, lacking, found, mine, share_list)
             # what nobody takes is of a key that its owner has changed: who has no place is of no use then
-            is_settled = (
-                self._is_my_turn(watch, places, found)
-                and not await self._give(aor, lacking, found, mine, share_list)
-                and self._me not in places.values()
-            )
+            is_settled = is_settled or not (is_taken or self._me in places.values())
         if is_settled:
-            watch.places, watch.good_until = places, self._clock() + PLACES_GOOD_S
+            watch.settle(self._clock())
 
     async def _ask(
         self, aor: str, places: Mapping[int, Peer], share_list: ShareList
-    ) -> dict[Peer, dict[int, KeyPiece]]:
-        """Return the listed pieces that the nodes at some places and this one hold; who is silent is left out."""
+    ) -> dict[Peer, dict[int, KeyPiece]] | None:
+        """Return the true pieces that the nodes at some places and this one hold; who is silent is left out.
+
+        None where one of them knows what leaves nothing to do here.
+        """
         peers = sorted({*places.values(), self._me})
         answers = await asyncio.gather(*(self._calls.fetch_at(peer, aor) for peer in peers))
+        news = [self._has_learnt(aor, holding) for holding in answers]
+        if any(news):
+            return None
         # who is silent may be dead: the ring finds out, and then the place is another's
         return {
-            peer: _listed(holding, share_list)
+            peer: {piece.index: piece for piece in holding.pieces if self._is_true(piece, share_list)}
             for peer, holding in zip(peers, answers, strict=True)
             if holding is not None
         }
 
-    async def _is_as_it_was(self, aor: str, watch: _Watch, share_list: ShareList) -> bool:
-        """Tell whether the places were all found not long ago, and their nodes still have what they had."""
-        if not 0 < watch.good_until - self._clock() <= PLACES_GOOD_S:
+    def _is_true(self, piece: KeyPiece, share_list: ShareList) -> bool:
+        """Tell whether the overlay key's list names a piece and the dealing key signed it: anybody can compute a share.
+
+        Who took a share under a false signature for the piece would offer that, in vain, and rebuild none.
+        """
+        if not share_list.names(piece):
             return False
-        return self._is_whole(watch.places, await self._ask(aor, watch.places, share_list))
-
-    @staticmethod
-    def _is_whole(places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]) -> bool:
-        """Tell whether every place has answered and has its piece."""
-        return all(index in found.get(peer, ()) for index, peer in places.items())
-
-    def _rests(self, aor: str, now: float) -> bool:
-        """Tell whether a user's pieces were all in place a while ago, and looking after them is for others."""
-        watch = self._watches.get(aor)
-        return (
-            watch is not None and 0 < watch.good_until - now <= PLACES_GOOD_S and self._me not in watch.places.values()
-        )
-
-    async def _is_heard_of(self, aor: str, n: int, watch: _Watch) -> bool:
-        """Ask at one place, each time at another, for a record that is in force; tell whether it is kept here now."""
-        watch.hearing = index = watch.hearing % n + 1
-        (peer,) = (await self._spread.owners({index: piece_position(aor, index, n)}, n)).values()
-        holding = await self._calls.fetch_at(peer, aor) if peer != self._me else None
-        record, now = holding.record if holding is not None else None, self._clock()
-        if record is None or record.expires_at <= now or not self._store.put_record(record.encode(), now).held:
+        try:
+            piece.verify(self._keys.dealing_public, now=self._clock())
+        except RemoteError:
             return False
-        del self._watches[aor]
-        self._counters["owner heard of"] += 1
         return True
 
+    async def _is_as_it_was(self, aor: str, watch: Watch, share_list: ShareList) -> bool:
+        """Tell whether the places were found not long ago, and their nodes still have what they had."""
+        if not watch.is_settled(self._clock()):
+            return False
+        found = await self._ask(aor, watch.places, share_list)
+        return found is None or watch.are_old(_gaps(watch.places, found))
+
+    def _rests(self, aor: str, now: float) -> bool:
+        """Tell whether there was nothing to do for a user a while ago, and looking after him is for others."""
+        watch = self._watches.get(aor)
+        return watch is not None and watch.is_settled(now) and self._me not in watch.places.values()
+
+    async def _is_heard_of(self, aor: str, n: int, watch: Watch) -> bool:
+        """Ask at one place, each time at another, for what leaves nothing to do here; tell whether it is kept now."""
+        watch.hearing = index = watch.hearing % n + 1
+        (peer,) = (await self._spread.owners({index: piece_position(aor, index, n)}, n)).values()
+        return peer != self._me and self._has_learnt(aor, await self._calls.fetch_at(peer, aor))
+
+    def _has_learnt(self, aor: str, holding: Holding | None) -> bool:
+        """Keep a record that is in force, or the end of the key, out of what somebody holds; tell whether it is kept.
+
+        Whoever looks after a revoked key without knowing it would bring it back, to nodes that know no more than he.
+        """
+        if holding is None:
+            return False
+        end, record, now = holding.tombstone, holding.record, self._clock()
+        if end is not None:
+            kept, heard = self._store.put_tombstone(end.encode(), keys=self._keys, now=now), "key revoked"
+        elif record is not None and record.expires_at > now:
+            kept, heard = self._store.put_record(record.encode(), now), "owner heard of"
+        else:
+            return False
+        if kept.held and self._watches.pop(aor, None) is not None:
+            self._counters[heard] += 1
+        return kept.held
+
     def _is_my_turn(
-        self, watch: _Watch, places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]
+        self, watch: Watch, places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]
     ) -> bool:
         """Count the rounds in which something was lacking: in each, another holder is the one to see to it."""
         holders = list(dict.fromkeys(peer for _, peer in sorted(places.items()) if found.get(peer)))
@@ -223,25 +233,28 @@ class Repair:
         left = {index: piece for pieces in found.values() for index, piece in pieces.items()}
         seals = self._store.seals(aor, now)
         for index, peer in lacking.items():
-            piece = left.get(index) or rebuild(
-                index,
-                left.values(),
-                share_list=share_list,
-                seals=seals,
-                dealing_public=self._dealing_public,
-                now=now,
-            )
+            piece = left.get(index)
+            if piece is None or not share_list.covers(piece):
+                # a piece renewed while this node was away takes another list than its own
+                piece = rebuild(
+                    index,
+                    left.values(),
+                    share_list=share_list,
+                    seals=seals,
+                    dealing_public=self._keys.dealing_public,
+                    now=now,
+                )
             if piece is None:
                 self._counters["piece past repair"] += 1
                 continue
             if await self._calls.store_at(peer, piece, mine.record, share_list=share_list):
                 taken = True
-                self._counters["piece copied" if index in left else "piece rebuilt"] += 1
+                self._counters["piece copied" if piece is left.get(index) else "piece rebuilt"] += 1
                 for some in seals:
                     await self._calls.store_at(peer, None, some)
         return taken
 
 
-def _listed(holding: Holding, share_list: ShareList) -> dict[int, KeyPiece]:
-    """Return the pieces that the overlay key's list names; what else a holder says is nothing."""
-    return {piece.index: piece for piece in holding.pieces if share_list.covers(piece)}
+def _gaps(places: Mapping[int, Peer], found: Mapping[Peer, Mapping[int, KeyPiece]]) -> list[tuple[int, Peer]]:
+    """Return the places whose nodes were silent or have not their piece."""
+    return [(index, peer) for index, peer in places.items() if index not in found.get(peer, ())]

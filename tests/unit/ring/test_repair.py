@@ -12,16 +12,19 @@ import pytest
 from adapter.directory import Directory
 from adapter.upkeep import Upkeep
 from overlay.ring.ids import piece_position
-from overlay.ring.repair import PLACES_GOOD_S, REPAIR_PERIOD_S
+from overlay.ring.repair import REPAIR_PERIOD_S
 from overlay.ring.storage import FORMER_S
+from overlay.ring.watch import PLACES_GOOD_S
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.seals import Seals
-from tests.support.evil import LyingStore, another_key, changed_shares, nothing
-from tests.support.members import TestOverlay
+from overlay.trust.tombstone import Tombstone
+from tests.support.evil import LyingStore, another_key, changed_shares, lend_tongue, nothing, silent
+from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
 
 if TYPE_CHECKING:
     from adapter.findings import Found
+    from overlay.ring.ids import Peer
     from overlay.ring.kademlia_ring import KademliaRing
 
 HOST = "10.0.0.1"
@@ -49,7 +52,8 @@ class Town:
         self.stores: dict[KademliaRing, LyingStore] = {}
 
     @asynccontextmanager
-    async def running(self, *, sealed: bool = True):
+    async def running(self, *, sealed: bool = True, tongues: bool = False):
+        """With `tongues` a store's lie is told to readers alone."""
         self.pieces = self.overlay.pieces(self.bob, "bob", k=K, n=N)
         try:
             for _ in range(NODES):
@@ -57,6 +61,8 @@ class Town:
                 ring = self.overlay.ring(store=store)
                 self.rings.append(ring)
                 self.stores[ring] = store
+                if tongues:
+                    lend_tongue(ring, store)
                 await ring.open(HOST)
                 await ring.join([self.rings[0].me] if len(self.rings) > 1 else [])
             await asyncio.sleep(30)
@@ -81,6 +87,11 @@ class Town:
             clock=self.network.clock,
         )
 
+    async def places(self) -> dict[int, Peer]:
+        """Whose the places of bob are, by the walk of those who write."""
+        positions = {index: piece_position("bob", index, N) for index in range(1, N + 1)}
+        return await self.rings[0]._spread.owners(positions, N)
+
     async def kill(self, ring: KademliaRing) -> None:
         self.rings.remove(ring)
         await ring.close()
@@ -102,7 +113,13 @@ class Town:
 
     async def look(self) -> Found:
         reader = self.rings[0]
-        directory = Directory(reader, dealing_public=self.overlay.dealing.public, k=K, n=N, clock=self.network.clock)
+        directory = Directory(
+            reader,
+            dealing_public=self.overlay.dealing.public,
+            k=K,
+            n=N,
+            clock=self.network.clock,
+        )
         return await directory.find("bob")
 
     async def assert_proved(self) -> None:
@@ -242,7 +259,7 @@ def test_who_holds_a_piece_of_a_changed_key_by_chance_offers_it_once_in_a_while(
     town.network.run(program())
 
 
-@pytest.mark.parametrize("manner", ["changed shares", "the thief's pieces", "nothing"])
+@pytest.mark.parametrize("manner", ["changed shares", "the thief's pieces", "nothing", "shares without signatures"])
 def test_fewer_than_k_liars_make_no_honest_node_keep_a_false_share(manner):
     town = Town(4)
 
@@ -261,6 +278,10 @@ def test_fewer_than_k_liars_make_no_honest_node_keep_a_false_share(manner):
                 "changed shares": changed_shares,
                 "the thief's pieces": another_key(thiefs, None),
                 "nothing": nothing,
+                # whoever reads k pieces computes the others' shares, and has no signature to them
+                "shares without signatures": another_key(
+                    tuple(replace(piece, signature=bytes(64)) for piece in town.pieces), None
+                ),
             }[manner]
             liars = town.holders()[: K - 1]
             for liar in liars:
@@ -291,5 +312,74 @@ def test_false_seals_are_kept_by_nobody():
             for false in (*hers, in_his_name):
                 assert not await evil.store_at(holder.me, None, false)
             assert town.stores[holder].seals("bob", town.network.clock()) == true
+
+    town.network.run(program())
+
+
+@pytest.mark.parametrize("seed", [9, 10])
+def test_who_was_away_while_a_key_was_revoked_hears_of_it_and_does_not_bring_it_back(seed):
+    town = Town(seed)
+
+    async def program():
+        async with town.running():
+            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
+            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
+            tombstone = Tombstone.issue(
+                town.bob,
+                overlay=OVERLAY,
+                aor="bob",
+                generation=1,
+                bundle=town.bob.public,
+                issued_at=record.issued_at,
+            )
+            assert len(await reader.bury(tombstone)) >= N
+            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
+            assert await stray.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            for seals in Seals.issue(town.bob, town.pieces):
+                assert await stray.store_at(stray.me, None, seals)
+            await asyncio.sleep(AWAY_S)
+            for ring in [ring for ring in town.holders() if ring is not stray][: len(town.rings) - N]:
+                await town.kill(ring)
+                await asyncio.sleep(BETWEEN_S)
+            # a thief of the key finds nobody who takes a word of it
+            stolen = town.overlay.record(town.bob, "bob", sequence=record.sequence + 10)
+            assert not any([await reader.store_at(ring.me, None, stolen) for ring in town.rings])
+            assert town.did("piece rebuilt") == town.did("piece copied") == 0
+            assert stray.counters()["ring: key revoked"] == 1
+
+    town.network.run(program())
+
+
+@pytest.mark.parametrize("manner", ["silent", "denies and takes", "denies and refuses"])
+def test_liars_at_places_do_not_keep_the_others_from_rest(manner):
+    town = Town(12)
+
+    async def program():
+        async with town.running(tongues=True):
+            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
+            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
+            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
+            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            owners = (await town.places()).values()
+            liars = [ring for ring in town.rings if ring.me in owners][: K - 1]
+            for liar in liars:
+                town.stores[liar].lie_to_readers = silent if manner == "silent" else nothing
+                town.stores[liar].takes_nothing = manner == "denies and refuses"
+            # everybody has had a turn, and strays one more rest
+            await asyncio.sleep(AWAY_S + (N + 3) * REPAIR_PERIOD_S + PLACES_GOOD_S)
+            honest = [ring for ring in town.rings if ring not in liars]
+            before = {ring: ring.counters().get("ring: asked fetch", 0) for ring in honest}
+            await asyncio.sleep(2 * PLACES_GOOD_S)
+            asked = {ring: ring.counters().get("ring: asked fetch", 0) - before[ring] for ring in honest}
+            # a question to each place each time, and a full look every ten times; who has no place asks then alone
+            times = 2 * PLACES_GOOD_S / REPAIR_PERIOD_S + 1
+            for ring in honest:
+                assert asked[ring] <= (N + 1) * (times + 3 if ring.me in owners else 3)
+            # and what dies is still put back
+            await town.kill(next(ring for ring in honest if ring.me in owners))
+            await asyncio.sleep(2 * BETWEEN_S)
+            for index, peer in (await town.places()).items():
+                ring = next(ring for ring in town.rings if ring.me == peer)
+                assert ring in liars or index in {piece.index for piece in town.held(ring)}
 
     town.network.run(program())
