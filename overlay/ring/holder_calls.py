@@ -6,6 +6,7 @@ the right user, and no more: who verifies needs to see what a liar said.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from overlay.errors import RemoteError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_PAGES: Final = 32
 """Answers that one fetch asks a holder for: a piece each at least, so more than a user has pieces."""
+FETCH_LIMIT_S: Final = 3.0
+"""No page is asked for later than so long after the first: a holder that gives a piece at a time, each as late as may
+be, would keep whoever asks waiting ten times as long as one that is silent."""
 MAX_STORE_BYTES: Final = 1300
 """Piece, record and share list in one request; a request has at most 1,400 bytes."""
 
@@ -74,7 +78,8 @@ class HolderCalls:
         """Return all that a node holds of a user, as far as it could be read; None when it is silent."""
         pieces: dict[tuple[int, int], KeyPiece] = {}
         record: LookupRecord | Tombstone | None = None
-        first_index = 0
+        first_index, loop = 0, asyncio.get_running_loop()
+        until = loop.time() + FETCH_LIMIT_S
         for page in range(MAX_PAGES):
             answered, value = await self._fetch(peer, aor, first_index)
             if not answered:
@@ -87,7 +92,7 @@ class HolderCalls:
             fresh = self._pieces(encoded, aor, first_index)
             pieces.update(fresh)
             record = record or self._record(first_record, aor)
-            if not more or (not fresh and page > 0):
+            if not more or (not fresh and page > 0) or loop.time() > until:
                 break
             # a long record may leave no room for a piece on its page
             first_index = max((index for index, _ in fresh), default=0) + 1

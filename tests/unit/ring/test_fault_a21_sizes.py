@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kademlia.network import Server
 from kademlia.utils import digest
 
+from overlay.ring.holder_calls import FETCH_LIMIT_S
 from overlay.ring.rpc import MAX_ANSWER_BYTES, MAX_MESSAGE_BYTES
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.shamir import MAX_PIECES
@@ -63,6 +66,32 @@ def test_a21_ours_pages_all_that_it_holds_of_a_user():
 
     network.run(program())
     assert FRAME_BYTES // 2 < network.longest <= FRAME_BYTES
+
+
+def test_a21_ours_does_not_wait_for_one_late_page_after_the_other():
+    network = Network(seed=23)
+    overlay = TestOverlay(clock=network.clock, seed=23)
+
+    async def program():
+        pieces = overlay.pieces(PrivateBundle.generate(), "bob", k=8, n=MAX_PIECES)
+        peer, slow = await hostile_member(
+            overlay,
+            HOST,
+            fetch=lambda _sender, _aor, first: [[pieces[max(first, 1) - 1].encode()], None, first < MAX_PIECES],
+        )
+        async with overlay.running(1, host=HOST) as (asking,):
+            assert await asking.fetch_at(peer, "bob") is not None  # a session stands
+            network.delay_s = (0.3, 0.3)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            holding = await asking.fetch_at(peer, "bob")
+            assert loop.time() - began < FETCH_LIMIT_S + 1
+            # what came by then counts as from anybody
+            assert holding.pieces == pieces[: len(holding.pieces)]
+            assert holding.pieces
+        await slow.close()
+
+    network.run(program())
 
 
 def test_a21_ours_rather_gives_no_answer_than_one_that_is_too_long():
