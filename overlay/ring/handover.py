@@ -105,7 +105,8 @@ class Handover:
         elif predecessor.id != self._predecessor:
             self._before = self._before or predecessor.id
             self._predecessor, self._due = predecessor.id, now + NEWCOMER_DELAY_S
-        elif self._due is not None and self._due <= now:
+        # a clock that was set back must not put it off for years
+        elif self._due is not None and not 0 < self._due - now <= NEWCOMER_DELAY_S:
             self._due = None
             self._is_giving = True
             try:

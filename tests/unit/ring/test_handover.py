@@ -105,6 +105,27 @@ def test_a_newcomer_gets_what_lies_in_its_stretch_though_the_user_is_online():
     town.network.run(program())
 
 
+def test_a_clock_that_is_set_back_puts_no_hand_over_off():
+    town = Town(4)
+
+    async def program():
+        async with town.running():
+            owner, ahead_s = town.behind(2, 0), 3_600.0
+            await town.give(owner, 2)
+            await asyncio.sleep(60)
+            owner._handover._clock = lambda: town.network.clock() + ahead_s
+            newcomer = await newcomer_at(town, town.places[2])
+            near = owner._server.rpc.around(owner.me.id, 1)
+            assert newcomer.me in near
+            await owner._handover.look_at_predecessor(near, ring_size=owner.size())
+            ahead_s = 0.0
+            await asyncio.sleep(NEWCOMER_DELAY_S + 90)
+            assert newcomer.me in town.holders(2)
+            await newcomer.close()
+
+    town.network.run(program())
+
+
 async def newcomer_at(town: Town, place: RingId):
     """Return a new node that owns a place from now on."""
     owner = town.behind(2, 0)
