@@ -185,7 +185,7 @@ class DeviceNode:
         other = self._config.other_ring
         for wanted, is_fixed in ((address, self._config.ring[1] != 0), (other, other is not None and other[1] != 0)):
             if wanted is not None:
-                kept = store if other is None else StoreOfRing(store)
+                kept = store if other is None else StoreOfRing(store, wanted[0])
                 ring = KademliaRing(identity, kept, dealing_public=enrolment.dealing.dealing_public)
                 ring.on_change = self._on_change
                 # with no port of its own the second takes the same number, which others know from the last run

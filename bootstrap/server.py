@@ -177,7 +177,7 @@ class BootstrapServer:
                         # closed here if nothing listens on it in the end; closing it twice does no harm
                         undo.callback(ports[-1].close)
                         self.address = (self._config.host, ports[-1].getsockname()[1])
-                        rings.append(self._new_ring(StoreOfRing(store) if self._config.other_host else store))
+                        rings.append(self._new_ring(StoreOfRing(store, host) if self._config.other_host else store))
                         undo.push_async_callback(rings[-1].close)
                         await rings[-1].open(host, self.address[1])
                 except OSError as error:

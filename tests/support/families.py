@@ -16,6 +16,7 @@ from tests.support.members import OVERLAY
 
 if TYPE_CHECKING:
     from adapter.pins import Pin
+    from overlay.ring.handshake import RingIdentity
     from overlay.ring.kademlia_ring import KademliaRing
     from tests.support.members import TestOverlay
     from tests.support.network import Network
@@ -24,10 +25,16 @@ FOUR, SIX = "10.0.0.1", "fd00::1"
 BOTH = (FOUR, SIX)
 
 
-async def member(overlay: TestOverlay, hosts: tuple[str, ...]) -> KademliaRing | TwoRings:
-    """Open one node at each of the hosts."""
-    identity, store = overlay.identity(), LyingStore()
-    stores = [store] if len(hosts) == 1 else [StoreOfRing(store) for _ in hosts]
+async def member(
+    overlay: TestOverlay,
+    hosts: tuple[str, ...],
+    *,
+    identity: RingIdentity | None = None,
+    store: LyingStore | None = None,
+) -> KademliaRing | TwoRings:
+    """Open one node at each of the hosts, one that has been there before perhaps."""
+    identity, store = identity or overlay.identity(), store or LyingStore()
+    stores = [store] if len(hosts) == 1 else [StoreOfRing(store, host) for host in hosts]
     rings = [overlay.ring(identity, store=kept) for kept in stores]
     for ring, host in zip(rings, hosts, strict=True):
         await ring.open(host)

@@ -18,7 +18,7 @@ from overlay.ring.two_rings import LATE_S
 from overlay.trust.identity import PrivateBundle
 from overlay.trust.succession import Succession, encode_chain
 from overlay.trust.tombstone import Tombstone
-from tests.support.evil import another_record
+from tests.support.evil import LyingStore, another_record
 from tests.support.families import BOTH, FOUR, SIX, cut_off, directory, member, mixed
 from tests.support.members import OVERLAY, TestOverlay
 from tests.support.network import Network
@@ -186,6 +186,38 @@ def test_what_came_by_one_ring_is_not_carried_into_the_other(monkeypatch):
                 assert not any(aor == "sue" for aor, _ in node.held())
             assert any(aor == "dan" for node in (*four, newcomer) for aor, _ in node.held())
             await newcomer.close()
+
+    network.run(program())
+
+
+def test_who_is_away_while_every_holder_is_restarted_is_still_looked_after(monkeypatch):
+    monkeypatch.setattr("adapter.upkeep.RECORD_LIFETIME_S", 60)
+    network, overlay = world(9)
+
+    async def program():
+        members = [(overlay.identity(), LyingStore()) for _ in range(9)]
+        nodes = []
+        for identity, store in members:
+            nodes.append(await member(overlay, BOTH, identity=identity, store=store))
+            await nodes[-1].join([view.me for view in nodes[0].views] if len(nodes) > 1 else [])
+        users = Users(overlay, nodes)
+        users.move_in("dan", nodes[8])
+        await asyncio.sleep(15)
+        await users.end()
+        await nodes.pop().close()
+        # one after the other, as in a night when the program is updated everywhere
+        for number, (identity, store) in enumerate(members[:8]):
+            await nodes[number].close()
+            nodes[number] = await member(overlay, BOTH, identity=identity, store=store)
+            await nodes[number].join([view.me for view in nodes[number - 1].views])
+        await asyncio.sleep(60)
+        dead = next(node for node in nodes if [aor for aor, _ in node.held()] == ["dan"])
+        lost = {index for _, index in dead.held()}
+        nodes.remove(dead)
+        await dead.close()
+        await asyncio.sleep(200)
+        assert lost <= {index for node in nodes for _, index in node.held()}
+        await asyncio.gather(*(node.close() for node in nodes))
 
     network.run(program())
 
