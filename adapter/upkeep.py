@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from adapter.lookout import look
+from adapter.pace import RETRY_S, Pace
 from adapter.rounds import About, Round, RoundRun, has_copies
 from overlay.errors import LocalError, RemoteError
 from overlay.ring.chord import Chord
@@ -38,8 +39,6 @@ ROUND_S = 10.0
 """The longest time between two rounds, in seconds."""
 WIDE_ROUND_S = 30.0
 """From one look at the places to the next in a ring of more than 2n nodes, where a round costs lookups."""
-RETRY_S = 1.0
-"""The time to the next round after one that left something undone, in seconds."""
 DEBOUNCE_S = 0.3
 """How long the ring has to be quiet before a change starts a round, in seconds."""
 MAX_DEBOUNCE_S = 1.5
@@ -161,7 +160,7 @@ class Upkeep:
 
     async def run(self) -> None:
         """Run rounds until `stop`."""
-        retry_s = RETRY_S
+        pace = Pace()
         while not self._stopped:
             try:
                 has_moved, is_settled = await self._turn()
@@ -171,10 +170,11 @@ class Upkeep:
                 self.counters["failed rounds"] += 1
                 await self._wait(RETRY_S)
                 continue
-            quiet_s = self._quiet_s()
-            # what makes headway goes on at once; what stands still (a holder that refuses) is tried ever more rarely
-            retry_s = RETRY_S if has_moved else min(2 * retry_s, quiet_s)
-            await self._wait(quiet_s if is_settled else retry_s)
+            longest_s = WIDE_ROUND_S if self._is_wide else ROUND_S
+            pause_s = pace.after(
+                has_moved=has_moved, is_settled=is_settled, quiet_s=self._quiet_s(), longest_s=longest_s
+            )
+            await self._wait(pause_s)
 
     async def round(self) -> Round:
         """Run a whole round, after the one in progress if there is one, and return what it found and did."""

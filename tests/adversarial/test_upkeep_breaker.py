@@ -1,4 +1,4 @@
-"""Whoever makes one round of an owner's upkeep fail has not ended it: the pieces stay looked after."""
+"""Whoever makes one round of an owner's upkeep fail has not ended it, and nobody keeps it running without a pause."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import asyncio
 import secrets
 import socket
 
-from adapter.upkeep import Upkeep
+from adapter.pace import MAX_EAGER
+from adapter.upkeep import ROUND_S, Upkeep
 from overlay.ring.ids import Peer, id_from_bytes
+from overlay.trust.identity import PrivateBundle
 from tests.integration.directory_ring import town
+from tests.support.evil import LyingStore, nothing
+from tests.support.members import TestOverlay
+from tests.support.network import Network
 
 FEW = 8
 """How many requests may be under way at once here, so that a handful overloads a node."""
@@ -42,3 +47,30 @@ async def test_the_round_after_one_that_failed_is_run(monkeypatch):
         upkeep.stop()
         await running
         assert upkeep.counters["failed rounds"] >= 1
+
+
+def test_who_takes_every_piece_and_denies_it_does_not_hurry_the_owner():
+    network = Network(seed=1)
+    overlay = TestOverlay(clock=network.clock, seed=1)
+
+    async def program():
+        async with overlay.running(9, host="10.0.0.1", make_store=LyingStore) as rings:
+            bob = PrivateBundle.generate()
+            upkeep = Upkeep(
+                rings[1],
+                user=bob,
+                pieces=overlay.pieces(bob, "bob"),
+                share_list=overlay.share_list(bob, "bob"),
+                clock=network.clock,
+            )
+            running = asyncio.create_task(upkeep.run())
+            await asyncio.sleep(3 * ROUND_S)
+            liar = next(ring for ring in rings if ring.held() and ring is not rings[1])
+            liar._store.lie = nothing
+            before, calm = upkeep.counters["rounds"], 30
+            await asyncio.sleep(calm * ROUND_S)
+            assert calm - 1 <= upkeep.counters["rounds"] - before <= calm + MAX_EAGER + 4
+            upkeep.stop()
+            await running
+
+    network.run(program())

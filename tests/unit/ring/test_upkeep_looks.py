@@ -69,12 +69,13 @@ class Town:
         self.rings.append(ring)
         return ring
 
-    async def newcomer_before(self, index: int) -> EvilRing:
+    async def newcomer_before(self, index: int, *, takes_nothing: bool = False) -> EvilRing:
         """Let somebody join whom this place belongs to from now on."""
         at, owner = piece_position("bob", index, N), self.upkeep.last.places[index][0]
         while not between((identity := self.overlay.identity()).id, shift(at, -1), shift(owner.id, -1)):
             pass
         ring = await self.open(identity)
+        ring._store.takes_nothing = takes_nothing
         await ring.join([self.rings[0].me])
         return ring
 
@@ -196,5 +197,28 @@ def test_the_record_is_renewed_at_every_place(town, monkeypatch):
                     holding = await town.rings[0].fetch_at(peer, "bob")
                     assert holding.record.expires_at > now
             town.assert_in_place()
+
+    town.network.run(program())
+
+
+def test_a_holder_that_refuses_its_piece_gets_no_rounds_without_a_pause(town):
+    """However a round falls together with the next look at all the places."""
+
+    async def program():
+        async with town.running():
+            loop = asyncio.get_running_loop()
+            newcomer = await town.newcomer_before(5, takes_nothing=True)
+            await asyncio.sleep(FOUND_S)
+            assert town.upkeep.last.missing == (5,)
+            # the look is due while a round is under way
+            await asyncio.sleep(town.upkeep._look_at - loop.time() - 0.8)
+            town.network.delay_s = (0.1, 0.1)
+            town.upkeep.changed({newcomer.me})
+            await asyncio.sleep(5)
+            town.network.delay_s = (0.001, 0.005)
+            before = town.upkeep.counters["rounds"]
+            await asyncio.sleep(4 * WIDE_ROUND_S)
+            assert town.upkeep.last.missing == (5,)
+            assert town.upkeep.counters["rounds"] - before <= 4 * 4
 
     town.network.run(program())
