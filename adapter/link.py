@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from adapter.config import Address, Settings, format_address, parse_address, parse_user
+from adapter.config import Address, Settings, parse_address, parse_user
 from adapter.control_client import ControlClient, NoAdapter, Watch
+from adapter.listening import UNUSABLE, cannot_listen, try_to_bind
 from adapter.problems import Problem
 from adapter.service_config import ServiceConfig
 from adapter.state import StateDir
@@ -24,7 +24,6 @@ from overlay.ring.addresses import (
     family_of,
     is_loopback,
     lan_address,
-    socket_address,
 )
 
 if TYPE_CHECKING:
@@ -224,27 +223,20 @@ def service_config(settings: Settings, users: tuple[str, ...], *, sip_port: int)
 
 
 def explain_bind(config: ServiceConfig, error: OSError) -> Exception:
-    """Return the error to show for a socket that could not be opened: a taken port is never changed in silence."""
-    if error.filename is not None or error.errno not in {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}:
+    """Return the error to show for a socket that could not be opened."""
+    if error.filename is not None or error.errno not in UNUSABLE:
         return error  # a file's error names the file
     rings = [config.ring] if config.other_ring is None else [config.ring, config.other_ring]
     tried = [("--sip", config.sip), *(("--ring", address) for address in rings)]
     option, address = next(((option, address) for option, address in tried if not _can_bind(address)), tried[-1])
-    hint = f"choose another with {option} HOST:PORT"
-    if error.errno == errno.EADDRINUSE:
-        hint = f"another program has it: {hint}" + (", and type that into the phone" if option == "--sip" else "")
-    elif error.errno == errno.EADDRNOTAVAIL:
-        hint = f"it is no address of this machine: {hint}"
-    reason = (error.strerror or str(error)).lower()
-    return Problem(f"cannot listen on {format_address(address)}: {reason}", hint=hint, code="address_in_use")
+    return cannot_listen(option, address, error)
 
 
 def _can_bind(address: Address) -> bool:
-    with socket.socket(family_of(address[0]), socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(socket_address(address))
-        except OSError:
-            return False
+    try:
+        try_to_bind(address)
+    except OSError:
+        return False
     return True
 
 

@@ -18,6 +18,7 @@ from adapter.device_node import DeviceNode
 from adapter.key_change import is_pending, next_key, promote
 from adapter.key_moving import load_place
 from adapter.liars import Liars
+from adapter.listening import try_to_bind
 from adapter.pins import Pins
 from adapter.registering import Place, ask_bootstrap, read_back
 from adapter.renewal import expires_at, is_due, word_of_failure
@@ -162,7 +163,10 @@ class Membership:
         return self._node.contradictions()
 
     async def start(self) -> None:
-        """Read the registered state of every user and, if there is any, join the ring with it."""
+        """Read the registered state of every user and, if there is any, join the ring with it.
+
+        Raises OSError where the ring node cannot listen, or could not once somebody registers.
+        """
         self.revocations.read(self._keys)
         for user in self._keys:
             enrolment = self._state.load_enrolment(user)
@@ -172,6 +176,9 @@ class Membership:
             enrolment = self._enrolments.get(user)
             if enrolment is not None and expires_at(enrolment) > time.time():
                 await self._take_place(user, enrolment, port=self._config.ring[1] or self._node.last_port())
+        if self.running is None:  # said now, and not when the first phone registers
+            for address in filter(None, (self._config.ring, self._config.other_ring)):
+                try_to_bind(address)
         self._tasks.spawn(self._finish_changes(), name="finish changes of keys")
         self._tasks.spawn(self.revocations.run(self._keep_revoking, self._stopping), name="finish revocations")
         self._tasks.spawn(self._mind(), name="mind the ring")

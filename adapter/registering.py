@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from adapter.enrolment import Enrolment, EnrolmentFailed, enrol
+from adapter.listening import UNUSABLE, cannot_listen
 from adapter.upkeep import RECORD_LIFETIME_S
 from overlay.ring.addresses import family_of, socket_address
 from overlay.ring.ids import id_to_bytes
@@ -58,7 +59,8 @@ async def ask_bootstrap(
     `servers` are those to ask; `ring` is the node if it runs already.
     `pin` is the thumbprint of the only overlay key to talk to.
     `place` is the generation of the key and what leads to it; `word` the old key's succession, or a tombstone.
-    Raises NotRegistered without a server to ask, EnrolmentRefused, EnrolmentFailed.
+    Raises NotRegistered without a server to ask, EnrolmentRefused, EnrolmentFailed, and Problem where the node cannot
+    listen.
     """
     place = place or Place()
     with _reserved(config.ring) if ring is None else contextlib.nullcontext(ring.me.address) as here:
@@ -117,6 +119,11 @@ def _reserved(address: tuple[str, int]) -> Iterator[tuple[str, int]]:
     The first lookup record names an address that the node cannot bind yet: it has no credential before REGISTERED.
     """
     with socket.socket(family_of(address[0]), socket.SOCK_DGRAM) as holder:
-        holder.bind(socket_address(address))
+        try:
+            holder.bind(socket_address(address))
+        except OSError as error:
+            if error.errno not in UNUSABLE:
+                raise
+            raise cannot_listen("--ring", address, error) from error
         # without a scope, which no record holds
         yield holder.getsockname()[:2]

@@ -11,6 +11,7 @@ from adapter.control_client import NoAdapter
 from adapter.keystore import load_or_create
 from adapter.link import RunningAdapter, choose_user, explain_bind, own_host, service_config
 from adapter.problems import Problem
+from adapter.registering import ask_bootstrap
 from adapter.softphone.phone import PhoneError, Softphone
 from adapter.state import StateDir
 from overlay.ring.addresses import is_own_address
@@ -105,6 +106,14 @@ def test_a_taken_port_is_named_with_its_option(tmp_path, option):
         error = explain_bind(config, OSError(errno.EADDRINUSE, "Address already in use"))
     assert str(error) == f"cannot listen on 127.0.0.1:{taken[1]}: address already in use"
     assert f"--{option} HOST:PORT" in error.hint
+
+
+async def test_a_ring_address_that_went_away_since_the_start_is_told_to_who_registers(settings, state):
+    config = replace(service_config(settings, ("alice",), sip_port=0), ring=("192.0.2.1", 0))  # nobody's (RFC 5737)
+    keys = load_or_create(state.path, "alice")
+    with pytest.raises(Problem, match=r"cannot listen on 192\.0\.2\.1:0: cannot assign") as caught:
+        await ask_bootstrap(config, "alice", keys, servers=None, ring=None, pin=None, step=lambda _step, _detail: None)
+    assert "--ring HOST:PORT" in caught.value.hint
 
 
 def test_another_os_error_is_left_as_it_is(settings):
