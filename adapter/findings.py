@@ -128,6 +128,8 @@ class LookupFailed(RemoteError):
 class NameRevoked(LookupFailed):
     """The name's key is on the ring, and its owner or the operator has revoked it."""
 
+    hint = "who runs the bootstrap server can release it to a new key: secp2psip-bootstrap names release NAME"
+
 
 class NameUnknown(LookupFailed):
     """No node of the ring holds anything of that name."""

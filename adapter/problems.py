@@ -50,6 +50,7 @@ _EXIT_BY_CODE: Final = {
     "key_unverifiable": ExitCode.UNVERIFIED,
     "key_changed": ExitCode.UNVERIFIED,
     "name_away": ExitCode.UNREACHABLE,
+    "name_revoked": ExitCode.UNREACHABLE,
     "unavailable": ExitCode.UNREACHABLE,
     "unreachable": ExitCode.UNREACHABLE,
     "ring_unreachable": ExitCode.UNREACHABLE,

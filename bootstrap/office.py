@@ -133,7 +133,7 @@ def _release(accounts: Accounts, options: argparse.Namespace) -> None:
     generation = accounts.release(aor, now=time.time())
     text = (
         f"{aor} is free: whoever registers it next gets generation {generation + 1}. Who has called {aor} before and "
-        "pinned the old key is told, and does not get through until he verifies the new one"
+        f"pinned the old key is told, and does not get through until he says: secp2psip contacts forget {aor}"
     )
     _say(options, {"released": aor, "generation": generation}, text)
 

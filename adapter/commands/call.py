@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from adapter.calls.contacts import digest_in
 from adapter.commands import options
+from adapter.commands.advice import advice
 from adapter.commands.conversation import AdapterWatch, caller_of, phone_event, register
 from adapter.commands.history import CALLEE, CALLER, History
 from adapter.commands.sound import Sound, check_sound, choose_devices
@@ -33,17 +34,6 @@ DEFAULT_TIMEOUT_S: Final = 60.0
 HANG_UP_KEYS: Final = frozenset("hq")
 END_S: Final = 4.0
 """How long the end of a call may take before it is called ended anyway."""
-_HINTS: Final = {
-    403: "secp2psip status shows who may call from here",
-    404: "check the spelling: secp2psip lookup {callee}",
-    408: "{callee}'s phone did not answer the network: is it still switched on?",
-    438: "secp2psip lookup {callee} shows which nodes disagree",
-    480: "{callee}'s adapter is away, or no phone is registered with it: try again later",
-    486: "try again later",
-    503: "is the ring reachable? secp2psip ring",
-    603: "{callee} declined, or takes calls from contacts alone (--accept there)",
-}
-
 NOT_ACCEPTABLE: Final = frozenset({415, 488, 606})
 """What phones answer to an offer that they cannot meet [RFC 3261 §21]."""
 _REFUSED_HERE: Final = {
@@ -289,7 +279,7 @@ class _Calling:
         # PJSIP puts the status in front of its own reasons
         reason = event.reason.removeprefix(str(event.status)).strip()
         text = f"{self._callee} could not be called: {event.status} {reason}"
-        hint = _HINTS.get(event.status, "").format(callee=self._callee)
+        hint = advice(event.status, reason, caller=self._caller, callee=self._callee)
         return self._fail(exit_code, f"status_{event.status}", text, hint)
 
     def _fail(self, exit_code: ExitCode, code: str, text: str, hint: str) -> ExitCode:
