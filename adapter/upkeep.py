@@ -98,6 +98,7 @@ class Upkeep:
         """When to look at all of them, on the loop's clock."""
         self._told: LookupRecord | None = None
         """The record that a round has brought to every place."""
+        self._pace = Pace()
         self._changed = asyncio.Event()
         self._spoken = asyncio.Event()
         self._stopped = False
@@ -160,7 +161,6 @@ class Upkeep:
 
     async def run(self) -> None:
         """Run rounds until `stop`."""
-        pace = Pace()
         while not self._stopped:
             try:
                 has_moved, is_settled = await self._turn()
@@ -171,7 +171,7 @@ class Upkeep:
                 await self._wait(RETRY_S)
                 continue
             longest_s = WIDE_ROUND_S if self._is_wide else ROUND_S
-            pause_s = pace.after(
+            pause_s = self._pace.after(
                 has_moved=has_moved, is_settled=is_settled, quiet_s=self._quiet_s(), longest_s=longest_s
             )
             await self._wait(pause_s)
@@ -225,14 +225,17 @@ class Upkeep:
         return self._last
 
     async def _wait(self, limit_s: float) -> None:
+        """Wait until the next round is due anyway, or a change of the ring asks for one."""
         loop = asyncio.get_running_loop()
+        due = loop.time() + limit_s
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout_at(due):
                 await self._changed.wait()
         except TimeoutError:
             return
-        end = loop.time() + MAX_DEBOUNCE_S
-        while not self._stopped and self._changed.is_set() and loop.time() < end:
+        begin = min(due, loop.time() + self._pace.hurry(loop.time()))
+        end = max(begin, loop.time() + MAX_DEBOUNCE_S)
+        while not self._stopped and loop.time() < (end if self._changed.is_set() else begin):
             self._changed.clear()
             await asyncio.sleep(DEBOUNCE_S)
         self._changed.clear()

@@ -6,8 +6,9 @@ import asyncio
 import secrets
 import socket
 
-from adapter.pace import MAX_EAGER
+from adapter.pace import HURRY_S, MAX_EAGER, MAX_HURRIED
 from adapter.upkeep import ROUND_S, Upkeep
+from overlay.ring.contacts import node_of
 from overlay.ring.ids import Peer, id_from_bytes
 from overlay.trust.identity import PrivateBundle
 from tests.integration.directory_ring import town
@@ -72,5 +73,44 @@ def test_who_takes_every_piece_and_denies_it_does_not_hurry_the_owner():
             assert calm - 1 <= upkeep.counters["rounds"] - before <= calm + MAX_EAGER + 4
             upkeep.stop()
             await running
+
+    network.run(program())
+
+
+def test_who_leaves_and_comes_back_all_the_time_does_not_hurry_the_owner():
+    network = Network(seed=2)
+    overlay = TestOverlay(clock=network.clock, seed=2)
+
+    async def program():
+        async with overlay.running(9, host="10.0.0.1") as rings:
+            bob = PrivateBundle.generate()
+            upkeep = Upkeep(
+                rings[1],
+                user=bob,
+                pieces=overlay.pieces(bob, "bob"),
+                share_list=overlay.share_list(bob, "bob"),
+                clock=network.clock,
+            )
+            rings[1].on_change = upkeep.changed
+            running = asyncio.create_task(upkeep.run())
+            await asyncio.sleep(3 * ROUND_S)
+            restless = rings[5]._server.rpc
+            before, loop = upkeep.counters["rounds"], asyncio.get_running_loop()
+            end = loop.time() + 20 * HURRY_S
+            while loop.time() < end:
+                await restless.ask(rings[1].me, "leave")
+                await restless.call_ping(node_of(rings[1].me))
+                await asyncio.sleep(0.4)
+            assert upkeep.counters["rounds"] - before <= MAX_HURRIED + 21
+            # and who comes meanwhile gets what is its
+            newcomer = overlay.ring()
+            await newcomer.open("10.0.0.1")
+            await newcomer.join([rings[0].me])
+            await asyncio.sleep(2 * ROUND_S)
+            places = await rings[1]._spread.owners(upkeep._positions, 7)
+            assert upkeep.placed() == places
+            upkeep.stop()
+            await running
+            await newcomer.close()
 
     network.run(program())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter.pace import MAX_EAGER, RETRY_S, Pace
+from adapter.pace import HURRY_S, MAX_EAGER, MAX_HURRIED, RETRY_S, Pace
 
 LONGEST_S = 30.0
 
@@ -43,3 +43,11 @@ def test_who_takes_everything_and_has_nothing_is_no_headway_for_ever():
         after(pace, is_settled=True)
     assert [after(pace, has_moved=True) for _ in range(4)][:3] == [RETRY_S] * 3
     assert after(pace, has_moved=True) > RETRY_S
+
+
+def test_changes_are_answered_at_once_unless_they_never_end():
+    pace = Pace()
+    assert [pace.hurry(100.0) for _ in range(MAX_HURRIED + 2)] == [0.0] * MAX_HURRIED + [HURRY_S, 2 * HURRY_S]
+    # a calm earns it anew
+    later = 100.0 + (2 * MAX_HURRIED + 2) * HURRY_S
+    assert [pace.hurry(later) for _ in range(MAX_HURRIED + 1)] == [0.0] * MAX_HURRIED + [HURRY_S]
