@@ -111,7 +111,7 @@ types: setup ## mypy, strict
 arch: setup ## adapter -> overlay <- bootstrap, and pure rooms do no I/O
 	@$(VENV)/bin/lint-imports --no-cache
 
-check: lint types arch unit integration adversarial ## all of the above
+check: lint types arch unit integration adversarial ## lint, types, arch and the tests that need no root
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "adapter": "run this device's adapter, for phones of your own",
     "contacts": "whose keys are known here: list, verify, forget",
     "calls": "the calls of this device: who, when, how they ended, who vouched for the key",
-    "keys": "the key of a user of this device: show, change, revoke",
+    "keys": "the key of a user of this device: show, carry away, change, revoke",
     "lookup": "what the ring says of somebody: key, pieces, holders, liars",
     "ring": "the nodes of the ring, as this device sees them",
     "status": "the adapter that runs here: users, phones, what expires when",

@@ -33,6 +33,7 @@ from overlay.wire.enrolment_messages import MAX_CODE_CHARS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+DISTRIBUTION: Final = "secp2psip"
 DEFAULT_PORT: Final = 5480
 DEFAULT_OVERLAY: Final = "secp2psip"
 DEFAULT_K: Final = 3
@@ -52,6 +53,8 @@ examples:
   secp2psip-bootstrap invites add --uses 5 --days 14   print a code that lets five devices in
   secp2psip-bootstrap names list                       who has which name
   secp2psip-bootstrap names release alice              let somebody else, or alice with new keys, have the name
+
+secp2psip-bootstrap --version names the version: adapters and server have to be of the same.
 """
 
 
@@ -59,12 +62,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own) and return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     where = f"port {DEFAULT_PORT}"
+    if words[:1] in (["--version"], ["-V"]):
+        print(f"{PROGRAM} {_version()}")  # noqa: T201 - the command's output
+        return ExitCode.OK
     try:
         options = _parser().parse_args(words)
         where = " and ".join(options.listen or [where])
         return _run(options)
     except (Secp2psipError, OSError) as error:
         return _fail(describe(error, where=where), as_json="--json" in words)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - slow to import, and seldom asked for
+
+    return version(DISTRIBUTION)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -194,7 +206,8 @@ def _code(path: Path | None) -> str:
 
 def _fail(trouble: Trouble, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"event": "error", "error": trouble.error, "hint": trouble.hint}), flush=True)  # noqa: T201 - the command's output
+        row = {"event": "error", "code": trouble.code, "error": trouble.error, "hint": trouble.hint}
+        print(json.dumps(row), flush=True)  # noqa: T201 - the command's output
     print(f"error: {trouble.error}\nhint: {trouble.hint}", file=sys.stderr)  # noqa: T201 - the command's output
     return trouble.exit_code
 

@@ -18,7 +18,7 @@ from bootstrap.accounts import Accounts
 from bootstrap.admission import MAX_INVITE_DAYS, MAX_INVITE_USES, Invite, invite_digest, invite_id, make_code
 from bootstrap.keys import ACCOUNTS_FILE, CREDENTIAL_LIFETIME_S, load
 from bootstrap.problems import NAMES_HINT, UsageProblem
-from bootstrap.screen import empty_table, name_table, plural, print_table
+from bootstrap.screen import empty_table, name_table, node_table, plural, print_table
 from overlay.errors import RemoteError
 from overlay.trust.identity import KeyBundle, parse_aor
 from overlay.trust.tombstone import Tombstone
@@ -101,7 +101,7 @@ def run_office_command(options: argparse.Namespace) -> int:
         hint = "run secp2psip-bootstrap once, or name its directory with --data DIR"
         raise UsageProblem(f"there is no bootstrap server's data in {data}", hint=hint)
     with Accounts(data / ACCOUNTS_FILE) as accounts:
-        _COMMANDS[options.command, options.verb](accounts, options)
+        OFFICE_COMMANDS[options.command, options.verb](accounts, options)
     return 0
 
 
@@ -163,19 +163,21 @@ def _revoke(accounts: Accounts, options: argparse.Namespace) -> None:
 
 def _list_nodes(accounts: Accounts, options: argparse.Namespace) -> None:
     keys = load(options.data)
-    for row in accounts.nodes():
-        names = " ".join(row.names) or "no name"
-        barred = "" if row.barred_at is None else "  barred"
+    rows = accounts.nodes()
+    node_ids = [keys.node_id(row.node_public) for row in rows]
+    if not options.json:
+        print_table(node_table(rows, node_ids))
+        return
+    for row, node_id in zip(rows, node_ids, strict=True):
         _say(
             options,
             {
-                "node": keys.node_id(row.node_public).hex(),
+                "node": node_id.hex(),
                 "names": list(row.names),
                 "source": row.source,
                 "first_at": row.first_at,
                 "barred_at": row.barred_at,
             },
-            f"{keys.node_id(row.node_public).hex()[:MIN_ID_CHARS]}  {row.source}  {names}{barred}",
         )
 
 
@@ -274,7 +276,7 @@ def _say(options: argparse.Namespace, row: dict[str, Any], text: str = "") -> No
     print(json.dumps(row) if options.json or not text else text)  # noqa: T201 - the command's output
 
 
-_COMMANDS: Final = {
+OFFICE_COMMANDS: Final = {
     ("names", "list"): _list_names,
     ("names", "release"): _release,
     ("names", "revoke"): _revoke,

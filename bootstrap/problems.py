@@ -47,6 +47,8 @@ class UsageProblem(LocalError):
 class Trouble:
     """An error in the words that an operator sees."""
 
+    code: str
+    """snake_case, stable: what scripts compare."""
     error: str
     """One sentence, lower case, no period, printable."""
     hint: str
@@ -59,10 +61,16 @@ def describe(error: Secp2psipError | OSError, *, where: str) -> Trouble:
     if isinstance(error, OSError):
         place = error.filename or where
         text = f"cannot use {place}: {(error.strerror or str(error)).lower()}"
-        return Trouble(error=_one_line(text), hint=_cure(error), exit_code=ExitCode.FAILED)
-    code = ExitCode.USAGE if isinstance(error, LocalError) else ExitCode.FAILED
-    hint = getattr(error, "hint", "") or (_MORE if code is ExitCode.USAGE else "is there another copy of it?")
-    return Trouble(error=_one_line(error.reason), hint=_one_line(hint), exit_code=code)
+        code = "os_error" if error.filename else "address_in_use"
+        return Trouble(code=code, error=_one_line(text), hint=_cure(error), exit_code=ExitCode.FAILED)
+    is_usage = isinstance(error, LocalError)
+    hint = getattr(error, "hint", "") or (_MORE if is_usage else "is there another copy of it?")
+    return Trouble(
+        code="usage" if is_usage else "damaged_file",
+        error=_one_line(error.reason),
+        hint=_one_line(hint),
+        exit_code=ExitCode.USAGE if is_usage else ExitCode.FAILED,
+    )
 
 
 def exit_codes() -> str:

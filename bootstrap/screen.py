@@ -22,7 +22,7 @@ from overlay.ring.ids import spelt
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bootstrap.accounts import NameRow
+    from bootstrap.accounts import NameRow, NodeRow
     from overlay.ring.ids import Peer
 
     Event = dict[str, object]
@@ -181,6 +181,16 @@ def name_table(rows: Sequence[NameRow], node_ids: Sequence[bytes]) -> Table:
     for row, node_id in zip(rows, node_ids, strict=True):
         generation = f"{row.generation} (revoked)" if row.revoked else str(row.generation)
         table.add_row(row.aor, generation, node_id.hex()[:8], _date(row.first_at), _date(row.last_at), row.source)
+    return table
+
+
+def node_table(rows: Sequence[NodeRow], node_ids: Sequence[bytes]) -> Table:
+    """Return the devices of an overlay as a table, for `nodes list`."""
+    table = empty_table(plural(len(rows), "device"), "node", "from", "first seen", "names", "barred")
+    for row, node_id in zip(rows, node_ids, strict=True):
+        barred = "" if row.barred_at is None else f"since {_date(row.barred_at)}"
+        names = " ".join(row.names) or "no name"
+        table.add_row(node_id.hex()[:8], row.source, _date(row.first_at), names, barred)
     return table
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from adapter.cli import COMMANDS
 from adapter.config_sources import KEYS
 from adapter.problems import EXIT_MEANINGS
+from bootstrap.office import OFFICE_COMMANDS
 from bootstrap.problems import EXIT_MEANINGS as BOOTSTRAP_MEANINGS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "commands.md").read_text()
@@ -17,6 +18,13 @@ def rows(pattern):
 
 def test_every_command_is_there():
     assert rows(r"`secp2psip ([a-z]+)") == list(COMMANDS)
+
+
+def test_every_command_of_the_server_is_there():
+    said = rows(r"`secp2psip-bootstrap ([a-z]+) (\S+)` ")
+    assert {(name, tuple(verbs.split("\\|"))) for name, verbs in said} == {
+        (name, tuple(verb for of, verb in OFFICE_COMMANDS if of == name)) for name, _ in OFFICE_COMMANDS
+    }
 
 
 def test_every_setting_is_there():
