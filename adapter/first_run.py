@@ -12,18 +12,24 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from adapter.config import DEFAULT_BOOTSTRAP_PORT, parse_address, parse_user
 from adapter.control_client import ControlClient, NoAdapter
 from adapter.link import users_here
-from adapter.problems import Problem
+from adapter.problems import Problem, UsageProblem
 from adapter.state import StateDir
 from adapter.way_in import find_way_in
 
 if TYPE_CHECKING:
-    from adapter.config import Settings
+    from collections.abc import Callable
+
+    from adapter.config import Address, Settings
     from adapter.screen import Screen
+
+MAX_TRIES: Final = 3
+"""How often one question is asked."""
+_AnswerT = TypeVar("_AnswerT")
 
 
 async def welcome(settings: Settings, screen: Screen) -> Settings:
@@ -33,7 +39,7 @@ async def welcome(settings: Settings, screen: Screen) -> Settings:
         return settings
     users = settings.users or users_here(state)
     if not users:
-        users = (parse_user(await _ask("your name on this network", usual=_login_name())),)
+        users = (await _ask("your name on this network", parse_user, screen, usual=_login_name()),)
         settings = replace(settings, users=users)
     if settings.bootstrap is not None or settings.via is not None:
         return settings
@@ -44,10 +50,10 @@ async def welcome(settings: Settings, screen: Screen) -> Settings:
         if problem.code != "no_bootstrap":
             raise
         screen.show({"event": "warning", "text": problem.text, "hint": problem.hint})
-        answer = await _ask("address of the bootstrap server, HOST:PORT", usual="")
-        if not answer:
+        answer = await _ask("address of the bootstrap server, HOST:PORT", _address_or_nothing, screen)
+        if answer is None:
             raise
-    return replace(settings, bootstrap=parse_address(answer, default_port=DEFAULT_BOOTSTRAP_PORT))
+    return replace(settings, bootstrap=answer)
 
 
 async def _adapter_runs(state: StateDir) -> bool:
@@ -66,7 +72,21 @@ def _login_name() -> str:
         return ""
 
 
-async def _ask(question: str, *, usual: str) -> str:
+def _address_or_nothing(text: str) -> Address | None:
+    return parse_address(text, default_port=DEFAULT_BOOTSTRAP_PORT) if text else None
+
+
+async def _ask(question: str, read: Callable[[str], _AnswerT], screen: Screen, *, usual: str = "") -> _AnswerT:
+    """Return what `read` makes of the answer, asked again where that is nothing. UsageProblem at the last try."""
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return read(await _typed(question, usual=usual))
+        except UsageProblem as problem:
+            screen.show({"event": "warning", "text": problem.text, "hint": problem.hint})
+    return read(await _typed(question, usual=usual))
+
+
+async def _typed(question: str, *, usual: str) -> str:
     """Return what a person types, `usual` for nothing. CancelledError for Ctrl-C, at whatever moment it comes."""
     sys.stdout.write(f"{question}{f' [{usual}]' if usual else ''}: ")
     sys.stdout.flush()

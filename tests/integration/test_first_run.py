@@ -82,8 +82,12 @@ async def test_a_new_user_is_asked_for_name_and_server_and_never_again(cast: Cas
     person = await Person.start(*words, home=tmp_path, user="dora")
     try:
         await person.sees("your name on this network [dora]: ")
+        person.types("Emil Brown\n")
+        await person.sees("'Emil Brown' is not a user's name")
         person.types("Emil\n")
         await person.sees("address of the bootstrap server, HOST:PORT: ")
+        person.types(f"http://{cast.bootstrap_address}/\n")
+        await person.sees("is no address")
         person.types(f"{cast.bootstrap_address}\n")
         await person.sees("emil can be called")
         await person.leaves()
@@ -110,6 +114,19 @@ async def test_enter_takes_the_login_name_and_no_server_ends_with_the_hint(tmp_p
         assert await person.process.wait() == 4
         await person.sees("no bootstrap server of overlay nobody-here announces itself")
         await person.sees("hint: ")  # which one depends on who else announces himself here
+    finally:
+        await person.leaves()
+        person.close()
+
+
+async def test_who_has_no_name_to_give_is_asked_three_times(tmp_path: Path):
+    person = await Person.start("adapter", home=tmp_path, user="")
+    try:
+        await person.sees("your name on this network: ")
+        person.types("\n\n\n")
+        assert await person.process.wait() == 2
+        await person.sees("error: ")
+        assert person.seen.count("your name on this network: ") == 3
     finally:
         await person.leaves()
         person.close()
