@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn
 from adapter.config import Settings, load_settings
 from adapter.config_sources import APP_NAME
 from adapter.problems import EXIT_MEANINGS, ExitCode, UsageProblem
-from adapter.running import run
+from adapter.running import nobody_reads, run
 from adapter.screen import Screen
 
 COMMANDS: Final = {
@@ -57,11 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     screen = Screen(json="--json" in words)
     if not words or words[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(overview())
-        return ExitCode.OK if words else ExitCode.USAGE
+        return _say(overview(), ExitCode.OK if words else ExitCode.USAGE)
     if words[0] in {"-V", "--version"}:
-        sys.stdout.write(f"{APP_NAME} {_version()}\n")
-        return ExitCode.OK
+        return _say(f"{APP_NAME} {_version()}\n", ExitCode.OK)
     try:
         return _run(words[0], words[1:])
     except UsageProblem as problem:
@@ -69,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # while the command was still being read: once it runs, running.py minds the signals
         screen.show({"event": "interrupted"})
         return ExitCode.INTERRUPTED
+
+
+def _say(text: str, code: ExitCode) -> ExitCode:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return nobody_reads()
+    return code
 
 
 def _version() -> str:

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
+from adapter.logged import logged
 from adapter.problems import ExitCode
 from adapter.screen import Screen
 
@@ -21,17 +22,22 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 def run(command: Coroutine[Any, Any, ExitCode], screen: Screen) -> ExitCode:
     """Run `command` to its end and return the process's exit code; every error is told on the screen, none escapes."""
     try:
-        return asyncio.run(_main(command, screen))
+        with logged(screen):
+            return asyncio.run(_main(command, screen))
     except asyncio.CancelledError:
         screen.rest()
         screen.show({"event": "interrupted"})
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # the reader of our output went away (`| head`): nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+        return nobody_reads()
     except Exception as error:  # noqa: BLE001 -- the one door through which every error of a command leaves
         return screen.show_error(error)
+
+
+def nobody_reads() -> ExitCode:
+    """Put up with a reader of our output who went away (`| head`): nobody is left to tell, now and at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED
 
 
 async def _main(command: Coroutine[Any, Any, ExitCode], screen: Screen) -> ExitCode:

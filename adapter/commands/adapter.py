@@ -40,7 +40,11 @@ async def run(args: argparse.Namespace, settings: Settings, screen: Screen) -> E
         screen.show({"event": "warning", "text": text, "hint": f"its users are: {', '.join(users)}"})
 
     if screen.trace and not screen.json:
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        handler.addFilter(lambda record: record.levelno < logging.WARNING)  # the rest is on the screen (logged.py)
+        logging.getLogger().addHandler(handler)
+        logging.getLogger().setLevel(logging.INFO)
         logging.getLogger("kademlia").setLevel(logging.WARNING)  # it tells of every search that it begins
     service = AdapterService(config, emit=screen.show)
     try:

@@ -20,6 +20,7 @@ from adapter.screen import Screen
 from adapter.softphone import events
 from adapter.softphone.phone import PhoneError, Softphone
 
+OK: Final = 200
 DECLINE: Final = 603
 """Decline [RFC 3261 §21.6.2]: the user was asked and does not want to."""
 NOT_ANNOUNCED: Final = 403
@@ -74,6 +75,7 @@ class Answerer:
         self._history = history
         self._guests: dict[int, Guest] = {}
         self._ended = self._turn = 0
+        self._is_ready = False
         self.idle = asyncio.Event()
         """Set as long as nobody rings or talks."""
         self.idle.set()
@@ -82,6 +84,7 @@ class Answerer:
 
     def ready(self, sip: Address) -> None:
         """Tell that calls can come."""
+        self._is_ready = True
         event = {"event": "listening", "user": self._user, "adapter": format_address(sip), "phone": self._phone.address}
         self._screen.show(event | {"auto_answer": self._auto_answer})
         if not self._auto_answer and not self._keyboard.is_there:
@@ -116,8 +119,8 @@ class Answerer:
 
     async def _take(self, event: events.Event) -> None:
         match event:
-            case events.Registered(status=200):
-                return  # a refresh, or the one that was told already
+            case events.Registered(status=status) if status == OK or not self._is_ready:
+                return  # a refresh, or the first, of which `listen` itself tells
             case events.Missed():
                 await self._miss(event)
             case events.Incoming():
@@ -182,7 +185,7 @@ class Answerer:
         self._screen.show(told)
         if isinstance(event, events.Established):
             guest.talk = Talk(self._phone, self._screen, peer=guest.caller, call=guest.number)
-            guest.talk.begin()
+            guest.talk.begin(has_keys=self._keyboard.is_there)
         elif guest.talk is not None:
             guest.talk.note(event)
         self._show_line()

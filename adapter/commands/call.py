@@ -129,6 +129,7 @@ class _Calling:
         self._timeout_s: float = args.timeout
         self._sound = sound
         self._talk: Talk | None = None
+        self._has_keys = False
         self._plain: bool = args.plain
         self._codecs: tuple[str, ...] = tuple(args.codecs or CODECS)
         self._require_encryption: bool = args.require_encryption
@@ -172,6 +173,7 @@ class _Calling:
 
     async def obey(self, keyboard: Keyboard) -> None:
         """Do what the keys say, until cancelled."""
+        self._has_keys = keyboard.is_there
         while True:
             key = await keyboard.key()
             if key in HANG_UP_KEYS:
@@ -228,7 +230,7 @@ class _Calling:
         self._screen.show(told)
         if isinstance(event, events.Established):
             self._talk = Talk(self._phone, self._screen, peer=self._callee, call=self._number)
-            self._talk.begin()
+            self._talk.begin(has_keys=self._has_keys)
         elif self._talk is not None:
             self._talk.note(event)
 

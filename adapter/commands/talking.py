@@ -37,9 +37,10 @@ class Talk:
         self._volume = VOLUMES.index(100)
         self._levels = self._quality = ""
 
-    def begin(self) -> None:
-        """Show that the call is up."""
-        self._screen.show({"event": "keys", "text": HELP})
+    def begin(self, *, has_keys: bool) -> None:
+        """Show that the call is up, and which keys there are where somebody can press them."""
+        if has_keys:
+            self._screen.show({"event": "keys", "text": HELP})
         self.show()
 
     async def press(self, key: str) -> bool:

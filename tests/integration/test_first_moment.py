@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.programs import command
 
 INTERRUPTED_AT = """\
 import os, signal, sys
@@ -29,3 +32,14 @@ def test_an_interrupt_before_the_command_is_there_is_no_traceback(room):
         [sys.executable, "-c", INTERRUPTED_AT.format(room=room)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_a_reader_who_went_away_is_no_traceback(word):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([command("secp2psip"), word], stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
