@@ -15,7 +15,7 @@ import os
 import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from adapter.enrolled import Enrolment, check_registered
 from overlay.errors import RemoteError
@@ -27,7 +27,7 @@ from overlay.wire.envelope import open_challenge, open_error, open_registered, s
 from overlay.wire.messages import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from overlay.trust.identity import PrivateBundle, SigningKey
     from overlay.trust.records import LookupRecord
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Enrolment", "EnrolmentFailed", "EnrolmentRefused", "ServerBusy", "enrol"]
 
+_T = TypeVar("_T")
 ENROLMENT_TIMEOUT_S: Final = 20.0
 """For the whole of it: the server stores n pieces on the ring before it answers."""
+CHALLENGE_TIMEOUT_S: Final = 10.0
+"""For the connection and the CHALLENGE, which a server says at once: what else listens at a wrong port says nothing."""
 BUSY_RETRY_S: Final = (0.2, 1.0)
 """Between these two bounds lies the random pause after a busy server's answer."""
 CLOCK_SKEW_S: Final = 300
@@ -103,12 +106,14 @@ async def enrol(
     trace: Trace = lambda _step, _detail: None,
     clock: Callable[[], float] = time.time,
     timeout_s: float = ENROLMENT_TIMEOUT_S,
+    challenge_s: float = CHALLENGE_TIMEOUT_S,
 ) -> Enrolment:
     """Register `aor` with the bootstrap server at `address` and return what it gave, checked.
 
     `record` makes the lookup record to go with it; `overlay_pin` is the thumbprint (16 bytes) of the only overlay key
     to talk to; `code` an enrolment code or invite; `word` the old key's Succession, or a Tombstone; `trace` hears of
-    CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order.
+    CHALLENGE, SECP2PSIP REGISTER and SECP2PSIP REGISTERED, in that order; `timeout_s` is for all of it, `challenge_s`
+    for each connection up to its CHALLENGE.
     Raises EnrolmentRefused when the server says no and proves it, EnrolmentFailed for everything else that the other
     side does wrong: what it says before its CHALLENGE bears no key that could be checked.
     """
@@ -123,6 +128,7 @@ async def enrol(
         word=word,
         trace=trace,
         clock=clock,
+        challenge_s=challenge_s,
     )
     try:
         async with asyncio.timeout(timeout_s):
@@ -135,9 +141,7 @@ async def enrol(
     except TimeoutError:
         if dialog.busy is not None:
             raise dialog.busy from None
-        raise EnrolmentFailed(
-            f"the bootstrap server at {where} did not answer within {timeout_s:.0f} s", "is it running, and reachable?"
-        ) from None
+        raise _silent(where, timeout_s) from None
     except OSError as error:
         raise _nobody(where, error) from None
 
@@ -174,6 +178,13 @@ def _nobody(where: str, error: OSError) -> EnrolmentFailed:
     )
 
 
+def _silent(where: str, seconds: float) -> EnrolmentFailed:
+    return EnrolmentFailed(
+        f"the bootstrap server at {where} did not answer within {seconds:g} s",
+        "is it running, at that port, and reachable? it shows its address when it starts",
+    )
+
+
 def _other_key(thumbprint: bytes, pin: bytes) -> EnrolmentFailed:
     return OtherServer(
         f"that bootstrap server has key {thumbprint.hex()}, not the known {pin.hex()}",
@@ -194,13 +205,16 @@ class _Dialog:
     word: bytes
     trace: Trace
     clock: Callable[[], float]
+    challenge_s: float
     busy: ServerBusy | None = None
     """What an earlier connection was told."""
 
     async def run(self, address: tuple[str, int]) -> Enrolment:
-        reader, writer = await asyncio.open_connection(*address, limit=MAX_LINE_BYTES)
+        until = asyncio.get_running_loop().time() + self.challenge_s
+        reader, writer = await self._soon(asyncio.open_connection(*address, limit=MAX_LINE_BYTES), address, until)
         try:
-            return await self._talk(reader, writer)
+            challenge = await self._soon(_read_challenge(reader), address, until)
+            return await self._talk(challenge, reader, writer)
         except (EnrolmentRefused, EnrolmentFailed):
             raise
         except RemoteError as error:
@@ -210,8 +224,16 @@ class _Dialog:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Enrolment:
-        challenge = await _read_challenge(reader)
+    async def _soon(self, what: Awaitable[_T], address: tuple[str, int], until: float) -> _T:
+        try:
+            async with asyncio.timeout_at(until):
+                return await what
+        except TimeoutError:
+            raise _silent(spelt(address), self.challenge_s) from None
+
+    async def _talk(
+        self, challenge: Challenge, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Enrolment:
         server = KeyBundle.decode(challenge.bundle)
         certificate = self._check_challenge(challenge, server)
         request = self._request(challenge, server)

@@ -89,6 +89,7 @@ async def test_line_without_end_is_not_read_for_ever():
 async def test_silent_server_runs_out_of_time():
     async with impostor(stays=True) as address:
         assert "did not answer" in str(await failure(address, timeout_s=0.2))
+        assert "did not answer within 0.3 s" in str(await failure(address, challenge_s=0.3))
 
 
 async def test_server_that_hangs_up():
