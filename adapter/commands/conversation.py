@@ -30,6 +30,8 @@ ANNOUNCED_WAIT_S: Final = 0.3
 """How long a call that bears a token waits for the adapter's word on it, which went off earlier and by another way."""
 RECEIPT_WAIT_S: Final = 1.0
 """How long the words about a call that stands already wait for the adapter's receipt."""
+NOBODY: Final = 404
+"""Not Found: the adapter serves no such user [RFC 3261 §21.4.5]."""
 REACH_S: Final = 6.0
 """How long an adapter on another host may take to register a phone: four repetitions of the REGISTER."""
 MAX_ANSWERS: Final = 64
@@ -164,6 +166,8 @@ def _hint_via(status: int, user: str) -> str:
     """Say what helps a phone that an adapter on another host does not take."""
     if status in {401, 403}:
         return f"is it the password that stands for {user} in [phones] of config.toml on that host?"
+    if status == NOBODY:
+        return f"start that adapter with --user {user} too, or say with --user who you are there"
     return "does secp2psip adapter run there, and does a firewall let UDP through?"
 
 
