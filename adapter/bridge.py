@@ -25,6 +25,8 @@ RETRY_AFTER_S: Final = 10
 """When a phone whose registration failed may try again, in seconds."""
 MAX_UNACKNOWLEDGED: Final = 64
 """Answered calls whose ACK is still awaited for the trace."""
+MAX_STRANGERS: Final = 8
+"""Names that phones wrongly registered as, each told of once."""
 _TAKEN: Final = frozenset({"taken", "policy", "refused"})
 """Refusals of the bootstrap server that trying again does not change."""
 
@@ -41,14 +43,26 @@ class Bridge:
         users: Sequence[str],
         address: Callable[[], tuple[str, int]],
         tls_port: Callable[[], int] = lambda: 0,
+        warn: Callable[[str, str], None] = lambda _text, _hint: None,
     ) -> None:
-        """`users` are the names served; `address` and `tls_port` (0: none) are where phones find the adapter."""
+        """`users` are the names served; `address` and `tls_port` (0: none) are where phones find the adapter.
+
+        `warn` takes what the person at the adapter should know of phones, and the cure.
+        """
         self._membership, self._exchange, self._steps = membership, exchange, steps
         self._users, self._address, self._tls_port = frozenset(users), address, tls_port
         self._unacknowledged: dict[IncomingInvite, Step] = {}
+        self._warn = warn
+        self._strangers: set[str] = set()
 
     def serves(self, user: str) -> bool:
-        """Whether the name is one of this adapter's users."""
+        """Whether the name is one of this adapter's users; of one that is not a phone asked for it, which is told."""
+        if user not in self._users and user not in self._strangers and len(self._strangers) < MAX_STRANGERS:
+            self._strangers.add(user)
+            hint = (
+                f"type {' or '.join(sorted(self._users))} into the phone, or start the adapter with --user {user} too"
+            )
+            self._warn(f"a phone registers as {user}, who is no user of this adapter: it was refused", hint)
         return user in self._users
 
     def is_own_host(self, host: str, port: int | None) -> bool:

@@ -146,6 +146,7 @@ class AdapterService:
             users=self._config.users,
             address=lambda: self._endpoint.address,
             tls_port=lambda: self._endpoint.tls_port,
+            warn=self._warn,
         )
         # at an address that no phone can know again there is nothing to come back to
         kept = Registrations(self._state.registrations_path) if self._config.sip[1] else None
