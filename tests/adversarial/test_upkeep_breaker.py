@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from typing import TYPE_CHECKING
 
 from adapter.pace import HURRY_S, MAX_EAGER, MAX_HURRIED
 from adapter.upkeep import ROUND_S, Upkeep
@@ -15,6 +16,9 @@ from tests.integration.directory_ring import town
 from tests.support.evil import LyingStore, nothing
 from tests.support.members import TestOverlay
 from tests.support.network import Network
+
+if TYPE_CHECKING:
+    from overlay.ring.kademlia_ring import KademliaRing
 
 FEW = 8
 """How many requests may be under way at once here, so that a handful overloads a node."""
@@ -50,20 +54,24 @@ async def test_the_round_after_one_that_failed_is_run(monkeypatch):
         assert upkeep.counters["failed rounds"] >= 1
 
 
+def upkeep_of_bob(overlay: TestOverlay, ring: KademliaRing) -> Upkeep:
+    bob = PrivateBundle.generate()
+    return Upkeep(
+        ring,
+        user=bob,
+        pieces=overlay.pieces(bob, "bob"),
+        share_list=overlay.share_list(bob, "bob"),
+        clock=overlay.clock,
+    )
+
+
 def test_who_takes_every_piece_and_denies_it_does_not_hurry_the_owner():
     network = Network(seed=1)
     overlay = TestOverlay(clock=network.clock, seed=1)
 
     async def program():
         async with overlay.running(9, host="10.0.0.1", make_store=LyingStore) as rings:
-            bob = PrivateBundle.generate()
-            upkeep = Upkeep(
-                rings[1],
-                user=bob,
-                pieces=overlay.pieces(bob, "bob"),
-                share_list=overlay.share_list(bob, "bob"),
-                clock=network.clock,
-            )
+            upkeep = upkeep_of_bob(overlay, rings[1])
             running = asyncio.create_task(upkeep.run())
             await asyncio.sleep(3 * ROUND_S)
             liar = next(ring for ring in rings if ring.held() and ring is not rings[1])
@@ -83,14 +91,7 @@ def test_who_leaves_and_comes_back_all_the_time_does_not_hurry_the_owner():
 
     async def program():
         async with overlay.running(9, host="10.0.0.1") as rings:
-            bob = PrivateBundle.generate()
-            upkeep = Upkeep(
-                rings[1],
-                user=bob,
-                pieces=overlay.pieces(bob, "bob"),
-                share_list=overlay.share_list(bob, "bob"),
-                clock=network.clock,
-            )
+            upkeep = upkeep_of_bob(overlay, rings[1])
             rings[1].on_change = upkeep.changed
             running = asyncio.create_task(upkeep.run())
             await asyncio.sleep(3 * ROUND_S)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from adapter.findings import Found
     from overlay.ring.ids import Peer
     from overlay.ring.kademlia_ring import KademliaRing
+    from overlay.trust.records import LookupRecord
 
 HOST = "10.0.0.1"
 K, N = 3, 7
@@ -91,6 +92,14 @@ class Town:
         """Whose the places of bob are, by the walk of those who write."""
         positions = {index: piece_position("bob", index, N) for index in range(1, N + 1)}
         return await self.rings[0]._spread.owners(positions, N)
+
+    async def stray(self) -> tuple[KademliaRing, KademliaRing, LookupRecord]:
+        """Give a piece, and the record as it is, to a node that bob does not know of; return who did, it and that."""
+        reader, stray = [ring for ring in self.rings if not self.held(ring)][:2]
+        record = self.stores[self.holders()[0]].get("bob", self.network.clock()).record
+        share_list = self.overlay.share_list(self.bob, "bob", k=K, n=N)
+        assert await reader.store_at(stray.me, self.pieces[0], record, share_list=share_list)
+        return reader, stray, record
 
     async def kill(self, ring: KademliaRing) -> None:
         self.rings.remove(ring)
@@ -186,10 +195,7 @@ def test_who_holds_a_piece_by_chance_hears_that_its_owner_is_there_and_rests():
 
     async def program():
         async with town.running():
-            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
-            holder, share_list = town.holders()[0], town.overlay.share_list(town.bob, "bob", k=K, n=N)
-            record = town.stores[holder].get("bob", town.network.clock()).record
-            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            reader, stray, record = await town.stray()
             await asyncio.sleep(AWAY_S)
             # bob is there again and tells those whom he knows of
             told = town.overlay.record(town.bob, "bob", sequence=record.sequence + 1)
@@ -211,10 +217,7 @@ def test_a_quiet_absence_costs_the_nodes_at_the_places_a_question_to_each_other_
 
     async def program():
         async with town.running():
-            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
-            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
-            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
-            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            reader, _, _ = await town.stray()
             await asyncio.sleep(AWAY_S + BETWEEN_S)
             owners = [await reader.find_successor(piece_position("bob", index, N)) for index in range(1, N + 1)]
             at_places = [ring for ring in town.rings if ring.me in owners]
@@ -234,10 +237,7 @@ def test_who_holds_a_piece_of_a_changed_key_by_chance_offers_it_once_in_a_while(
 
     async def program():
         async with town.running():
-            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
-            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
-            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
-            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            reader, stray, record = await town.stray()
             # the stray is away while bob changes his key
             other = PrivateBundle.generate()
             later = town.overlay.pieces(other, "bob", generation=2, k=K, n=N)
@@ -356,10 +356,7 @@ def test_liars_at_places_do_not_keep_the_others_from_rest(manner):
 
     async def program():
         async with town.running(tongues=True):
-            reader, stray = [ring for ring in town.rings if not town.held(ring)][:2]
-            record = town.stores[town.holders()[0]].get("bob", town.network.clock()).record
-            share_list = town.overlay.share_list(town.bob, "bob", k=K, n=N)
-            assert await reader.store_at(stray.me, town.pieces[0], record, share_list=share_list)
+            await town.stray()
             owners = (await town.places()).values()
             liars = [ring for ring in town.rings if ring.me in owners][: K - 1]
             for liar in liars:
